@@ -1,0 +1,123 @@
+import type { Tensor } from '@tensorflow/tfjs-core';
+import { engineError } from '../errors.js';
+
+/** Engines by name; `cpu` (tfjs's plain JavaScript backend) is the slow reference that tests compare with. */
+export type EngineName = 'xla' | 'tensorflow' | 'wasm' | 'cpu';
+/** What `--engine` accepts. */
+export const ENGINE_CHOICES = ['auto', 'xla', 'tensorflow', 'wasm', 'cpu'] as const;
+export type EngineChoice = (typeof ENGINE_CHOICES)[number];
+
+export const PRECISIONS = ['float32', 'tf32', 'bfloat16'] as const;
+export type Precision = (typeof PRECISIONS)[number];
+
+export const DEVICES = ['cpu', 'cuda'] as const;
+export type DeviceKind = (typeof DEVICES)[number];
+
+/** Values on the host, row-major. */
+export interface HostTensor {
+  dtype: 'float32' | 'int32';
+  shape: readonly number[];
+  values: Float32Array | Int32Array;
+}
+
+/** Tensors in nested objects and arrays; keys are visited in insertion order. */
+export type TensorTree = Tensor | readonly TensorTree[] | { readonly [key: string]: TensorTree };
+
+export interface CompileOptions {
+  /** Names the program in messages, dumps and caches. */
+  name: string;
+  /** The state argument is consumed by each run: its memory is reused for the results of the same shape. */
+  donate?: boolean;
+}
+
+/** A compiled function. Shapes and dtypes are fixed by the first run. */
+export interface Program<State extends TensorTree, Input extends TensorTree, Result extends TensorTree> {
+  /**
+   * Starts one execution and returns its results, which the caller owns (and disposes).
+   * The promise resolves once the work is queued; `await tensor.data()` waits for a value.
+   * With `donate` every tensor of `state` is consumed and must not be used again; `input` stays the caller's.
+   */
+  run(state: State, input: Input): Promise<Result>;
+  dispose(): void;
+}
+
+export interface EngineMemory {
+  /** Tensors the engine holds on its device right now: constant across steps when nothing leaks. */
+  liveTensors: number;
+  bytesInUse?: number;
+  peakBytes?: number;
+}
+
+/**
+ * A tfjs backend plus `compile`. Every function given to `compile` is pure, written in tfjs-core ops, and
+ * never reads a tensor's value, so that one engine may run it op by op and another trace it into a program.
+ */
+export interface Engine {
+  readonly name: EngineName;
+  readonly device: DeviceKind;
+  /** The device in words, e.g. `AMD EPYC (2 cores)` or `NVIDIA H200`. */
+  readonly deviceDescription: string;
+  readonly precision: Precision;
+  /** Whether the same program on the same input gives the same bytes every time. */
+  readonly deterministic: boolean;
+  /** Versions that belong in a run's provenance, e.g. `{ plugin: 'lammps-jax-pjrt-cpu 0.11.2' }`. */
+  readonly versions: Readonly<Record<string, string>>;
+  /** Copies values to the device; the caller disposes the tensor. */
+  upload(values: HostTensor): Tensor;
+  compile<State extends TensorTree, Input extends TensorTree, Result extends TensorTree>(
+    fn: (state: State, input: Input) => Result,
+    options: CompileOptions,
+  ): Program<State, Input, Result>;
+  /**
+   * Inside a compiled function: applies `body` once for each index of the leading axis of every tensor in
+   * `inputs`, passing `carry` along; a loop in the program, not its unrolling. Gradients may be taken inside
+   * `body`, not through the fold.
+   */
+  fold<Carry extends TensorTree, Input extends TensorTree>(
+    body: (carry: Carry, input: Input) => Carry,
+    carry: Carry,
+    inputs: Input,
+  ): Carry;
+  memory(): EngineMemory;
+  close(): Promise<void>;
+}
+
+export interface EngineOptions {
+  precision?: Precision;
+  device?: DeviceKind;
+  /** Write each program's text (StableHLO, where the engine has one) into this folder. */
+  dumpProgramDir?: string;
+}
+
+type Opener = (options: EngineOptions) => Promise<Engine>;
+
+/** Engine modules load their backend when opened, so commands that need no tensors never pay for them. */
+const openers: Record<EngineName, Opener> = {
+  xla: async (options) => (await import('./xla/index.js')).openXla(options),
+  tensorflow: async () => {
+    throw engineError('The engine `tensorflow` is not available yet.', {
+      code: 'engine-unavailable',
+      suggestions: ['Use --engine xla or --engine wasm.'],
+    });
+  },
+  wasm: async (options) => (await import('./wasm.js')).openWasm(options),
+  cpu: async (options) => (await import('./cpu.js')).openCpu(options),
+};
+
+/**
+ * Opens an engine by name; `auto` takes the first that works of xla on a GPU, tensorflow on a GPU,
+ * xla on CPU, tensorflow on CPU, wasm.
+ * @throws SparselawError (status 4) when the engine cannot run here.
+ */
+export async function openEngine(choice: EngineChoice, options: EngineOptions = {}): Promise<Engine> {
+  if (choice !== 'auto') return openers[choice](options);
+  let lastError: unknown;
+  for (const name of ['xla', 'tensorflow', 'wasm'] as const) {
+    try {
+      return await openers[name](options);
+    } catch (error) {
+      lastError = error;
+    }
+  }
+  throw lastError;
+}

@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    // Forked processes: the engines keep process-wide state (tfjs backends, native plugins).
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    disableConsoleIntercept: true,
+    env: { NO_COLOR: '1', OCLIF_COLUMNS: '80' },
+  },
+});
