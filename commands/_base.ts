@@ -1,12 +1,19 @@
 import { Command, Flags, type Interfaces } from '@oclif/core';
 import { EXIT, SparselawError } from '../src/errors.js';
+import type { OnProgress } from '../src/progress.js';
+import { interruptionSignal } from './_interruption.js';
+import { createProgress } from './_progress.js';
 
 export type FlagsOf<T extends typeof Command> = Interfaces.InferredFlags<
   (typeof BaseCommand)['baseFlags'] & T['flags']
 >;
 export type ArgsOf<T extends typeof Command> = Interfaces.InferredArgs<T['args']>;
 
-/** What every command shares: `--json`, `--quiet`, exit statuses, the error object, interruption. */
+interface ErrorObject {
+  error: { code: string; message: string; suggestions: string[] };
+}
+
+/** What every command shares: `--json`, `--quiet`, exit statuses, the error object, progress, interruption. */
 export abstract class BaseCommand<T extends typeof Command> extends Command {
   static override enableJsonFlag = true;
   static override baseFlags = {
@@ -15,6 +22,8 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
 
   protected flags!: FlagsOf<T>;
   protected args!: ArgsOf<T>;
+  private drawing?: ReturnType<typeof createProgress>;
+  private interrupting?: ReturnType<typeof interruptionSignal>;
 
   override async init(): Promise<void> {
     await super.init();
@@ -29,24 +38,62 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     this.args = args as ArgsOf<T>;
   }
 
-  override async catch(error: Error & { exitCode?: number; oclif?: { exit?: number } }): Promise<void> {
-    const known = error instanceof SparselawError;
-    const exitStatus = known ? error.exitStatus : (error.oclif?.exit ?? EXIT.bug);
+  /** Draws progress on stderr, also under `--json` (stdout stays the result alone); silent with `--quiet`. */
+  protected progress(): OnProgress {
+    if (this.flags.quiet) return () => {};
+    this.drawing ??= createProgress();
+    return this.drawing;
+  }
+
+  /** A line for people, on stderr, also under `--json`; silent with `--quiet`. */
+  protected notice(message: string): void {
+    this.drawing?.stop();
+    if (!this.flags?.quiet) process.stderr.write(`${message}\n`);
+  }
+
+  /** Aborts at the first Ctrl-C (or SIGTERM, SIGHUP); the second ends the process with status 6. */
+  protected interruption(): AbortSignal {
+    this.interrupting ??= interruptionSignal((message) => this.notice(message));
+    return this.interrupting.signal;
+  }
+
+  override async finally(error: Error | undefined): Promise<void> {
+    this.drawing?.stop();
+    this.interrupting?.release();
+    await super.finally(error);
+  }
+
+  override async catch(error: Error & { code?: string; oclif?: { exit?: number } }): Promise<void> {
+    this.drawing?.stop();
+    const exitStatus = error instanceof SparselawError ? error.exitStatus : (error.oclif?.exit ?? EXIT.bug);
+    if (error.code === 'EEXIT') throw error;
     if (this.jsonEnabled()) {
+      // oclif 4 exits 1 for any error under --json and prints its whole configuration with a flag error.
       this.logJson(this.toErrorJson(error));
-      this.exit(exitStatus);
+      process.exitCode = exitStatus;
+      return;
     }
-    if (known) {
+    if (error instanceof SparselawError) {
       this.error(error.message, { exit: exitStatus, code: error.code, suggestions: error.suggestions });
     }
     throw error;
   }
 
-  protected override toErrorJson(error: unknown): {
-    error: { code: string; message: string; suggestions: string[] };
-  } {
-    const e = error as { code?: string; message?: string; suggestions?: string[]; oclif?: { exit?: number } };
-    const code = e.code ?? (e.oclif?.exit === EXIT.usage ? 'usage' : 'internal');
-    return { error: { code, message: e.message ?? String(error), suggestions: e.suggestions ?? [] } };
+  protected override toErrorJson(error: unknown): ErrorObject {
+    const { code, message, suggestions, oclif } = error as Partial<SparselawError> & {
+      oclif?: { exit?: number };
+    };
+    const fallback = oclif?.exit === EXIT.usage ? 'usage' : 'internal';
+    return {
+      error: { code: code ?? fallback, message: firstParagraph(message), suggestions: suggestions ?? [] },
+    };
   }
+}
+
+/** oclif's flag errors append a help hint after the first line; the JSON message is one line. */
+function firstParagraph(message: string | undefined): string {
+  return (message ?? 'unknown error')
+    .split('\nSee more help')[0]!
+    .replace(/\s*\n\s*/g, ' ')
+    .trim();
 }
