@@ -1,5 +1,5 @@
 import { Command, Flags, type Interfaces } from '@oclif/core';
-import { EXIT, SparselawError } from '../src/errors.js';
+import { EXIT, SparselawError, usageError } from '../src/errors.js';
 import type { OnProgress } from '../src/progress.js';
 import { interruptionSignal } from './_interruption.js';
 import { createProgress } from './_progress.js';
@@ -63,37 +63,53 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     await super.finally(error);
   }
 
-  override async catch(error: Error & { code?: string; oclif?: { exit?: number } }): Promise<void> {
+  override async catch(thrown: Error): Promise<void> {
     this.drawing?.stop();
-    const exitStatus = error instanceof SparselawError ? error.exitStatus : (error.oclif?.exit ?? EXIT.bug);
-    if (error.code === 'EEXIT') throw error;
+    const error = asKnownError(thrown, `${this.config.bin} ${this.id?.replaceAll(':', ' ')}`);
     if (this.jsonEnabled()) {
       // oclif 4 exits 1 for any error under --json and prints its whole configuration with a flag error.
       this.logJson(this.toErrorJson(error));
-      process.exitCode = exitStatus;
+      process.exitCode = error instanceof SparselawError ? error.exitStatus : exitOf(error);
       return;
     }
     if (error instanceof SparselawError) {
-      this.error(error.message, { exit: exitStatus, code: error.code, suggestions: error.suggestions });
+      this.error(error.message, { exit: error.exitStatus, suggestions: error.suggestions });
     }
     throw error;
   }
 
   protected override toErrorJson(error: unknown): ErrorObject {
-    const { code, message, suggestions, oclif } = error as Partial<SparselawError> & {
-      oclif?: { exit?: number };
-    };
-    const fallback = oclif?.exit === EXIT.usage ? 'usage' : 'internal';
+    const { code, message, suggestions } = error as Partial<SparselawError>;
     return {
-      error: { code: code ?? fallback, message: firstParagraph(message), suggestions: suggestions ?? [] },
+      error: {
+        code: code ?? 'internal',
+        message: message ?? String(error),
+        suggestions: suggestions ?? [],
+      },
     };
   }
 }
 
-/** oclif's flag errors append a help hint after the first line; the JSON message is one line. */
-function firstParagraph(message: string | undefined): string {
-  return (message ?? 'unknown error')
-    .split('\nSee more help')[0]!
+function exitOf(error: Error): number {
+  return (error as { oclif?: { exit?: number } }).oclif?.exit ?? EXIT.bug;
+}
+
+/**
+ * oclif's parser wraps an error with a prefix and a hint to `--help`, and gives some of its own no exit status:
+ * here each becomes one line and status 2 (or the wrapped error's own status).
+ */
+function asKnownError(error: Error, command: string): Error {
+  const message = error.message
+    .replace(/^Parsing --\S+ \n\t/, '')
+    .split(/\n(?:See more help|\s*Note: )/)[0]!
     .replace(/\s*\n\s*/g, ' ')
     .trim();
+  if (error instanceof SparselawError) {
+    const { code, suggestions, cause } = error;
+    return new SparselawError(message, error.exitStatus, { code, suggestions, cause });
+  }
+  const isParserError = 'parse' in error || exitOf(error) === EXIT.usage;
+  return isParserError
+    ? usageError(message, { code: 'usage', suggestions: [`${command} --help`], cause: error })
+    : error;
 }
