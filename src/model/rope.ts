@@ -1,0 +1,45 @@
+import {
+  add,
+  concat,
+  cos,
+  mul,
+  range,
+  reshape,
+  sin,
+  split,
+  sub,
+  type Tensor,
+  tensor1d,
+} from '@tensorflow/tfjs-core';
+
+/** cos and sin of every position's angles, each [1, T, 1, rotated/2]. */
+export interface RotaryTables {
+  cos: Tensor;
+  sin: Tensor;
+}
+
+/** θ^(−2i/rotated) for i < rotated/2, in single precision as transformers has them. */
+export function inverseFrequencies(theta: number, rotated: number): Float32Array {
+  return Float32Array.from({ length: rotated / 2 }, (_, i) => 1 / theta ** ((2 * i) / rotated));
+}
+
+/** Tables for positions 0 … T−1, computed on the device so that programs carry no large constants. */
+export function rotaryTables(frequencies: Float32Array, length: number): RotaryTables {
+  const angles = mul(
+    reshape(range(0, length, 1, 'float32'), [1, length, 1, 1]),
+    reshape(tensor1d(frequencies), [1, 1, 1, frequencies.length]),
+  );
+  return { cos: cos(angles), sin: sin(angles) };
+}
+
+/** Rotates pairs (i, i + Dh/2) of each head, Llama's layout. x: [B, T, heads, Dh]. */
+export function rotate(x: Tensor, tables: RotaryTables): Tensor {
+  const [first, second] = split(x, 2, 3) as [Tensor, Tensor];
+  return concat(
+    [
+      sub(mul(first, tables.cos), mul(second, tables.sin)),
+      add(mul(second, tables.cos), mul(first, tables.sin)),
+    ],
+    3,
+  );
+}
