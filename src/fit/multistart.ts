@@ -1,0 +1,49 @@
+import { type Solution, solve } from './levenberg-marquardt.js';
+import type { LeastSquares } from './problem.js';
+
+export interface MultistartResult {
+  best: Solution;
+  /** How many starts were solved, and how many of those ended within 1e-6 of the smallest sum of squares. */
+  tried: number;
+  agreeing: number;
+}
+
+/** Two fits are the same when their sums of squares differ by less: a shift of 0.001 standard errors. */
+const SAME = 1e-6;
+/** Once this many starts agree and none was better for as long, the rest would agree too. */
+const ENOUGH = 12;
+
+/**
+ * Solves from the given starts and keeps the smallest sum of squares. Ends early when `ENOUGH` starts agree (never
+ * before a quarter of the starts, so that the quasi-random points have covered their range). Deterministic.
+ */
+export function multistart(
+  problem: LeastSquares,
+  starts: Iterable<ArrayLike<number>>,
+  { total, maxIterations }: { total: number; maxIterations?: number },
+): MultistartResult | null {
+  let targetSquares = 0;
+  for (const value of problem.target) targetSquares += value ** 2;
+  const same = (a: number, b: number) => a <= b * (1 + SAME) + 1e-24 * targetSquares;
+  let best: Solution | null = null;
+  const sums: number[] = [];
+  let tried = 0;
+  const needed = Math.min(ENOUGH, Math.max(1, Math.ceil(total / 4)));
+  for (const start of starts) {
+    tried++;
+    const solution = solve(problem, start, { maxIterations });
+    if (!Number.isFinite(solution.sse)) continue;
+    sums.push(solution.sse);
+    if (!best || solution.sse < best.sse) best = solution;
+    const lowest = best.sse;
+    if (tried >= total / 4 && sums.filter((sum) => same(sum, lowest)).length >= needed) break;
+  }
+  if (!best) return null;
+  const polished = solve(problem, best.p, { polish: true });
+  const final = polished.sse <= best.sse * (1 + 1e-12) ? polished : best;
+  return {
+    best: { ...final, iterations: best.iterations + polished.iterations },
+    tried,
+    agreeing: sums.filter((sum) => same(sum, final.sse)).length,
+  };
+}
