@@ -1,0 +1,277 @@
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { Engine, Program } from '../engine/index.js';
+import { disposeTree } from '../engine/tree.js';
+import { interruptedError } from '../errors.js';
+import type { MeasuredModel } from './model.js';
+import {
+  type DenseResult,
+  denseProgram,
+  type MaskedResult,
+  type ModelState,
+  maskedProgram,
+  type RangeResult,
+  rangeProgram,
+} from './programs.js';
+import type { Rule } from './rules.js';
+import type { Windows } from './windows.js';
+
+/** Values per window of a masked pass. */
+export interface MaskedPass {
+  /** [windows], mean loss of each in nats. */
+  loss: Float64Array;
+  /** [layers][windows], neurons kept and not exactly zero. */
+  active: Float64Array[];
+}
+
+/** Values of the dense activations, [layers][thresholds][windows]. */
+export interface DensePass {
+  cett: Float64Array[][];
+  active: Float64Array[][];
+}
+
+export interface RangePass {
+  /** Smallest positive and largest output norm a layer, [layers]; `smallest` is 0 where none is positive. */
+  smallest: number[];
+  largest: number[];
+  /** Mean over tokens of 1/‖FFN(x)‖, [layers]. */
+  inverseNorm: number[];
+  /** [layers][windows] counts of values that are not exactly zero. */
+  gateActive: Float64Array[];
+  active: Float64Array[];
+}
+
+export interface SessionOptions {
+  /** Windows a program takes at once. */
+  batchWindows: number;
+  signal?: AbortSignal;
+  /** Called with the predictions made since the last call, whatever the pass. */
+  onTokens?: (tokens: number) => void;
+}
+
+/** A model on a device, and the passes over windows that measuring is made of. */
+export interface Session {
+  readonly model: MeasuredModel;
+  /** Passes run so far, in units of predictions: what a search costs. */
+  readonly spent: { masked: number; dense: number };
+  /** Every layer l masked by `rule` at thresholds[l]. */
+  masked(rule: Rule, windows: Windows, thresholds: readonly number[]): Promise<MaskedPass>;
+  /** thresholds [layers][K], the same K in every layer; a program is compiled for each K. */
+  dense(rule: Rule, windows: Windows, thresholds: readonly (readonly number[])[]): Promise<DensePass>;
+  range(windows: Windows): Promise<RangePass>;
+  dispose(): void;
+}
+
+/** Batches whose results are not yet read: enough to keep a device busy, few enough to stop soon after Ctrl-C. */
+const IN_FLIGHT = 4;
+
+/** Puts the parameters and the column norms on the engine's device. */
+export function openSession(engine: Engine, model: MeasuredModel, options: SessionOptions): Session {
+  const { layers, ff } = model;
+  const B = options.batchWindows;
+  const norms = new Float32Array(layers * ff);
+  model.downNorms.forEach((row, layer) => {
+    norms.set(row, layer * ff);
+  });
+  const state: ModelState = {
+    parameters: Object.fromEntries(
+      Object.entries(model.parameters).map(([name, tensor]) => [name, engine.upload(tensor)]),
+    ),
+    norms: engine.upload({ dtype: 'float32', shape: [layers, ff], values: norms }),
+  };
+  const spent = { masked: 0, dense: 0 };
+  const programs = new Map<string, { dispose(): void }>();
+  const uploads = new Map<Windows, Tensor[]>();
+
+  const compiled = <Input extends Record<string, Tensor>, Result extends Record<string, Tensor>>(
+    name: string,
+    fn: (state: ModelState, input: Input) => Result,
+  ): Program<ModelState, Input, Result> => {
+    if (!programs.has(name)) programs.set(name, engine.compile(fn, { name }));
+    return programs.get(name) as Program<ModelState, Input, Result>;
+  };
+
+  /** The batches of a set of windows on the device; the last one is padded with copies of the first window. */
+  const batchesOf = (windows: Windows): Tensor[] => {
+    const known = uploads.get(windows);
+    if (known) return known;
+    const width = windows.seqLen + 1;
+    const tensors: Tensor[] = [];
+    for (let start = 0; start < windows.count; start += B) {
+      const values = new Int32Array(B * width);
+      for (let b = 0; b < B; b++) {
+        const row = start + b < windows.count ? start + b : 0;
+        values.set(windows.ids.subarray(row * width, (row + 1) * width), b * width);
+      }
+      tensors.push(engine.upload({ dtype: 'int32', shape: [B, width], values }));
+    }
+    uploads.set(windows, tensors);
+    return tensors;
+  };
+
+  /** Runs one program over all batches; `take` receives each result's values for the batch's real windows. */
+  async function pass<Result extends Record<string, Tensor>>(
+    windows: Windows,
+    run: (tokens: Tensor) => Promise<Result>,
+    take: (values: Record<keyof Result, ArrayLike<number>>, first: number, real: number) => void,
+  ): Promise<void> {
+    const pending: { first: number; result: Result }[] = [];
+    const settle = async () => {
+      const { first, result } = pending.shift()!;
+      const real = Math.min(B, windows.count - first);
+      const names = Object.keys(result) as (keyof Result)[];
+      try {
+        const values = await Promise.all(names.map((name) => result[name]!.data()));
+        take(
+          Object.fromEntries(names.map((name, i) => [name, values[i]])) as Record<
+            keyof Result,
+            ArrayLike<number>
+          >,
+          first,
+          real,
+        );
+      } finally {
+        disposeTree(result);
+      }
+      options.onTokens?.(real * windows.seqLen);
+    };
+    try {
+      const batches = batchesOf(windows);
+      for (const [i, tokens] of batches.entries()) {
+        if (options.signal?.aborted) {
+          throw interruptedError('Stopped before the measurement was complete.', {
+            code: 'interrupted',
+            suggestions: ['Run the same command again: finished measurements are kept and reused.'],
+          });
+        }
+        pending.push({ first: i * B, result: await run(tokens) });
+        if (pending.length > IN_FLIGHT) await settle();
+      }
+      while (pending.length > 0) await settle();
+    } finally {
+      for (const { result } of pending) disposeTree(result);
+    }
+  }
+
+  const grid = (windows: Windows, rows: number) =>
+    Array.from({ length: rows }, () => new Float64Array(windows.count));
+
+  /** Copies the real windows of [rows, B] values into rows of a whole pass. */
+  const fill = (target: Float64Array[], values: ArrayLike<number>, first: number, real: number) => {
+    target.forEach((row, r) => {
+      for (let b = 0; b < real; b++) row[first + b] = values[r * B + b]!;
+    });
+  };
+
+  const uploadThresholds = (thresholds: readonly (readonly number[])[]) => {
+    const K = thresholds[0]!.length;
+    return engine.upload({
+      dtype: 'float32',
+      shape: [layers, K],
+      values: Float32Array.from(thresholds.flat()),
+    });
+  };
+
+  return {
+    model,
+    spent,
+
+    async masked(rule, windows, thresholds) {
+      const program = compiled<{ tokens: Tensor; thresholds: Tensor }, MaskedResult>(
+        `masked-${rule.id}-${windows.seqLen}`,
+        maskedProgram(model, rule),
+      );
+      const input = uploadThresholds(thresholds.map((value) => [value]));
+      const loss = grid(windows, 1);
+      const active = grid(windows, layers);
+      try {
+        await pass(
+          windows,
+          (tokens) => program.run(state, { tokens, thresholds: input }),
+          (values, first, real) => {
+            fill(loss, values.loss, first, real);
+            fill(active, values.active, first, real);
+          },
+        );
+      } finally {
+        input.dispose();
+      }
+      spent.masked += windows.count * windows.seqLen;
+      return { loss: loss[0]!, active };
+    },
+
+    async dense(rule, windows, thresholds) {
+      const K = thresholds[0]!.length;
+      const program = compiled<{ tokens: Tensor; thresholds: Tensor }, DenseResult>(
+        `dense-${rule.id}-${K}-${windows.seqLen}`,
+        denseProgram(model, rule),
+      );
+      const input = uploadThresholds(thresholds);
+      const cett = grid(windows, layers * K);
+      const active = grid(windows, layers * K);
+      try {
+        await pass(
+          windows,
+          (tokens) => program.run(state, { tokens, thresholds: input }),
+          (values, first, real) => {
+            fill(cett, values.cett, first, real);
+            fill(active, values.active, first, real);
+          },
+        );
+      } finally {
+        input.dispose();
+      }
+      spent.dense += windows.count * windows.seqLen;
+      const byLayer = (rows: Float64Array[]) =>
+        Array.from({ length: layers }, (_, l) => rows.slice(l * K, (l + 1) * K));
+      return { cett: byLayer(cett), active: byLayer(active) };
+    },
+
+    async range(windows) {
+      const program = compiled<{ tokens: Tensor }, RangeResult>(
+        `range-${windows.seqLen}`,
+        rangeProgram(model),
+      );
+      const smallest = grid(windows, layers);
+      const largest = grid(windows, layers);
+      const inverseNorm = grid(windows, layers);
+      const gateActive = grid(windows, layers);
+      const active = grid(windows, layers);
+      await pass(
+        windows,
+        (tokens) => program.run(state, { tokens }),
+        (values, first, real) => {
+          fill(smallest, values.smallest, first, real);
+          fill(largest, values.largest, first, real);
+          fill(inverseNorm, values.inverseNorm, first, real);
+          fill(gateActive, values.gateActive, first, real);
+          fill(active, values.active, first, real);
+        },
+      );
+      spent.dense += windows.count * windows.seqLen;
+      const tops = largest.map((row) => row.reduce((a, b) => Math.max(a, b), 0));
+      return {
+        smallest: smallest.map((row, l) => (tops[l]! > 0 ? row.reduce((a, b) => Math.min(a, b)) : 0)),
+        largest: tops,
+        inverseNorm: inverseNorm.map(average),
+        gateActive,
+        active,
+      };
+    },
+
+    dispose() {
+      for (const program of programs.values()) program.dispose();
+      for (const tensors of uploads.values()) disposeTree(tensors);
+      disposeTree(state);
+    },
+  };
+}
+
+/** Sum in order of the windows, in double. */
+export const total = (values: ArrayLike<number>): number => {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i]!;
+  return sum;
+};
+
+/** Mean in double; every window holds as many predictions, so it is the mean over predictions. */
+export const average = (values: ArrayLike<number>): number => total(values) / values.length;

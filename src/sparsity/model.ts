@@ -1,0 +1,30 @@
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { HostTensor } from '../engine/index.js';
+import type { NeuronTap } from '../model/transformer.js';
+
+/** A checkpoint as the measuring code sees it, whatever its family. */
+export interface MeasuredModel {
+  layers: number;
+  ff: number;
+  vocabSize: number;
+  parameters: Record<string, HostTensor>;
+  /** Euclidean norms of the columns of each layer's down projection as stored, in float64: [layers][ff]. */
+  downNorms: Float64Array[];
+  /** Final hidden states [B·T, D] of tokens [B, T]. */
+  hiddenStates(parameters: Record<string, Tensor>, tokens: Tensor, tap?: NeuronTap): Tensor;
+  /** Next-token losses in nats, [B·T], of hidden states [B·T, D] and targets [B·T]. */
+  losses(parameters: Record<string, Tensor>, hidden: Tensor, targets: Tensor): Tensor;
+}
+
+/** Column norms of a row-major [rows, columns] matrix, summed in float64. */
+export function columnNorms(values: ArrayLike<number>, rows: number, columns: number): Float64Array {
+  const sums = new Float64Array(columns);
+  for (let r = 0; r < rows; r++) {
+    const base = r * columns;
+    for (let c = 0; c < columns; c++) {
+      const v = values[base + c]!;
+      sums[c] = sums[c]! + v * v;
+    }
+  }
+  return sums.map(Math.sqrt);
+}
