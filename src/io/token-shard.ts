@@ -13,7 +13,7 @@ import { printable } from './printable.js';
  *  16  uint64   token count
  *  24  uint32   vocabulary size: every id is below it
  *  28  uint32   zero
- *  32  32 bytes SHA-256 of bytes 0 to 31 and of the tokens
+ *  32  32 bytes SHA-256 of the tokens followed by bytes 0 to 31
  *  64  tokens
  */
 const MAGIC = Buffer.from('SPLTOKEN', 'latin1');
@@ -34,7 +34,7 @@ export interface ShardHeader {
 export const bytesPerToken = (vocabSize: number): 2 | 4 => (vocabSize <= 2 ** 16 ? 2 : 4);
 
 function headerStart(count: number, vocabSize: number): Buffer {
-  const header = Buffer.alloc(HEADER_BYTES);
+  const header = Buffer.alloc(HASHED_HEADER_BYTES);
   MAGIC.copy(header);
   header.writeUInt32LE(VERSION, 8);
   header.writeUInt32LE(bytesPerToken(vocabSize), 12);
@@ -43,51 +43,52 @@ function headerStart(count: number, vocabSize: number): Buffer {
   return header;
 }
 
-/**
- * Writes one shard of exactly `count` ids, given in pieces.
- * @throws Error when the pieces do not add up to `count` or hold an id outside the vocabulary
- */
-export async function writeShard(
-  path: string,
-  { count, vocabSize }: { count: number; vocabSize: number },
-  pieces: Iterable<Uint32Array> | AsyncIterable<Uint32Array>,
-): Promise<ShardHeader> {
-  const header = headerStart(count, vocabSize);
-  const hash = createHash('sha256').update(header.subarray(0, HASHED_HEADER_BYTES));
-  return withFile('write', path, async () => {
-    const handle = await open(path, 'wx');
-    try {
-      await handle.write(header, 0, HEADER_BYTES, 0);
-      const written = await writeTokens(handle, pieces, vocabSize, (bytes) => hash.update(bytes));
-      if (written !== count) throw new Error(`${path}: ${written} ids given, ${count} promised`);
-      const digest = hash.digest();
-      await handle.write(digest, 0, digest.length, HASHED_HEADER_BYTES);
-      return { bytesPerToken: bytesPerToken(vocabSize), count, vocabSize, sha256: digest.toString('hex') };
-    } finally {
-      await handle.close();
-    }
-  });
+export interface ShardWriter {
+  readonly count: number;
+  /** @throws Error for an id outside the vocabulary */
+  append(ids: Uint32Array): Promise<void>;
+  /** Writes the header and closes the file. */
+  finish(): Promise<ShardHeader>;
+  /** Closes the file as it is: a shard without header, which no reader takes. */
+  abandon(): Promise<void>;
 }
 
-async function writeTokens(
-  handle: FileHandle,
-  pieces: Iterable<Uint32Array> | AsyncIterable<Uint32Array>,
-  vocabSize: number,
-  onBytes: (bytes: Uint8Array) => void,
-): Promise<number> {
-  let written = 0;
-  let position = HEADER_BYTES;
-  for await (const piece of pieces) {
-    const outside = piece.find((id) => id >= vocabSize);
-    if (outside !== undefined) throw new Error(`id ${outside} is outside the vocabulary of ${vocabSize}`);
-    const values = bytesPerToken(vocabSize) === 2 ? Uint16Array.from(piece) : piece;
-    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-    onBytes(bytes);
-    await handle.write(bytes, 0, bytes.length, position);
-    position += bytes.length;
-    written += piece.length;
+/** Starts a new shard; until `finish` the file has no header. */
+export async function createShard(path: string, vocabSize: number): Promise<ShardWriter> {
+  const handle = await withFile('write', path, () => open(path, 'wx'));
+  const hash = createHash('sha256');
+  const width = bytesPerToken(vocabSize);
+  let count = 0;
+  return {
+    get count() {
+      return count;
+    },
+    async append(ids) {
+      const outside = ids.find((id) => id >= vocabSize);
+      if (outside !== undefined) throw new Error(`id ${outside} is outside the vocabulary of ${vocabSize}`);
+      const values = width === 2 ? Uint16Array.from(ids) : ids;
+      const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+      hash.update(bytes);
+      await withFile('write', path, () => writeFully(handle, bytes, HEADER_BYTES + count * width));
+      count += ids.length;
+    },
+    async finish() {
+      const header = headerStart(count, vocabSize);
+      const digest = hash.update(header).digest();
+      await withFile('write', path, async () => {
+        await writeFully(handle, Buffer.concat([header, digest]), 0);
+        await handle.close();
+      });
+      return { bytesPerToken: width, count, vocabSize, sha256: digest.toString('hex') };
+    },
+    abandon: () => handle.close(),
+  };
+}
+
+async function writeFully(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    done += (await handle.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
   }
-  return written;
 }
 
 export interface TokenShard extends ShardHeader {
@@ -137,7 +138,7 @@ function checkShard(descriptor: number, path: string): ShardHeader {
   if (width !== bytesPerToken(vocabSize))
     throw refuse(`it claims ${width} bytes a token for ${vocabSize} ids`);
 
-  const hash = createHash('sha256').update(header.subarray(0, HASHED_HEADER_BYTES));
+  const hash = createHash('sha256');
   const chunk = Buffer.alloc(CHECK_CHUNK_BYTES);
   let position = HEADER_BYTES;
   let largest = 0;
@@ -156,6 +157,7 @@ function checkShard(descriptor: number, path: string): ShardHeader {
   const held = (position - HEADER_BYTES) / width;
   if (held !== count) throw refuse(`its header claims ${count} tokens, the file holds ${held}`);
   const sha256 = header.toString('hex', HASHED_HEADER_BYTES, HEADER_BYTES);
+  hash.update(header.subarray(0, HASHED_HEADER_BYTES));
   if (hash.digest('hex') !== sha256) throw refuse('its bytes do not match their SHA-256');
   if (count > 0 && largest >= vocabSize) {
     throw refuse(`it holds the id ${largest}, beyond its vocabulary of ${vocabSize}`);
