@@ -121,14 +121,11 @@ export function openSession(engine: Engine, model: MeasuredModel, options: Sessi
       const names = Object.keys(result) as (keyof Result)[];
       try {
         const values = await Promise.all(names.map((name) => result[name]!.data()));
-        take(
-          Object.fromEntries(names.map((name, i) => [name, values[i]])) as Record<
-            keyof Result,
-            ArrayLike<number>
-          >,
-          first,
-          real,
-        );
+        const record = {} as Record<keyof Result, ArrayLike<number>>;
+        names.forEach((name, i) => {
+          record[name] = values[i]!;
+        });
+        take(record, first, real);
       } finally {
         disposeTree(result);
       }

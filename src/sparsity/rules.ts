@@ -1,4 +1,4 @@
-import { abs, greaterEqual, mul, type Tensor, topk } from '@tensorflow/tfjs-core';
+import { abs, greaterEqual, mul, slice, type Tensor, topk } from '@tensorflow/tfjs-core';
 import type { Neurons } from '../model/transformer.js';
 
 /**
@@ -41,7 +41,7 @@ export const topkRule = (k: number, score: Score): Rule => ({
   id: `topk-${score}-${k}`,
   keep: (neurons, norms) => {
     const scores = score === 'gate' ? abs(neurons.gate) : outputNorms(neurons, norms);
-    const kth = topk(scores, k).values.slice([0, k - 1], [-1, 1]);
+    const kth = slice(topk(scores, k).values, [0, k - 1], [-1, 1]);
     return greaterEqual(scores, kth);
   },
 });

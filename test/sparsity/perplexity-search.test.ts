@@ -1,0 +1,123 @@
+import { describe, expect, it } from 'vitest';
+import {
+  CETT_GRID,
+  type CurvePoint,
+  searchPerplexity,
+  upCrossings,
+} from '../../src/sparsity/perplexity-search.js';
+
+/** A search on a known curve; `calibration` is what the grid sees, `all` what the passes see. */
+async function search(
+  all: (c: number) => number,
+  bound: number,
+  { calibration = all, tolerance = 1e-4, known = [] as CurvePoint[] } = {},
+) {
+  let passes = 0;
+  const answer = await searchPerplexity(
+    {
+      grid: CETT_GRID.map((cett) => ({ cett, logRatio: calibration(cett) })),
+      known,
+      evaluate: async (cett) => {
+        passes++;
+        return all(cett);
+      },
+    },
+    bound,
+    tolerance,
+  );
+  return { ...answer, passes };
+}
+
+const onePercent = Math.log(1.01);
+
+describe('searchPerplexity', () => {
+  it('ends just below the crossing of a smooth curve, in few passes', async () => {
+    const curve = (c: number) => 2 * c ** 2.3;
+    const root = (onePercent / 2) ** (1 / 2.3);
+    const { cett, status, passes } = await search(curve, onePercent);
+    expect(status).toBe('ok');
+    expect(cett).toBeLessThanOrEqual(root);
+    expect(root - cett).toBeLessThanOrEqual(1e-4);
+    expect(passes).toBeLessThanOrEqual(4);
+  });
+
+  it('finds the crossing of all tokens when the calibration tokens mislead the grid', async () => {
+    for (const factor of [0.2, 0.8, 1.3, 6]) {
+      const curve = (c: number) => 2 * c ** 2;
+      const root = Math.sqrt(onePercent / 2);
+      const { cett, passes } = await search(curve, onePercent, { calibration: (c) => factor * curve(c) });
+      expect(root - cett).toBeGreaterThanOrEqual(0);
+      expect(root - cett).toBeLessThanOrEqual(1e-4);
+      expect(passes).toBeLessThanOrEqual(9);
+    }
+  });
+
+  it('takes the first of several crossings and reports the others', async () => {
+    const curve = (c: number) => 0.03 * Math.sin(7 * c) + 0.05 * c ** 8;
+    const answer = await search(curve, onePercent);
+    const first = Math.asin(onePercent / 0.03) / 7;
+    expect(Math.abs(answer.cett - first)).toBeLessThan(2e-4);
+    expect(answer.crossings[0]).toBe(answer.cett);
+    expect(answer.crossings.length).toBe(2);
+    expect(answer.crossings[1]).toBeGreaterThan(0.75);
+  });
+
+  it('finds the end of a flat stretch by bisection', async () => {
+    const jump = 0.2371;
+    const flat = (c: number) => (c < jump ? 0.004 : 0.5);
+    const { cett, passes } = await search(flat, onePercent);
+    expect(jump - cett).toBeGreaterThan(0);
+    expect(jump - cett).toBeLessThanOrEqual(1e-4);
+    expect(passes).toBeLessThan(25);
+  });
+
+  it('crosses a stretch where perplexity falls below the dense one', async () => {
+    const curve = (c: number) => c * (c - 0.3);
+    const root = (0.3 + Math.sqrt(0.09 + 4 * onePercent)) / 2;
+    const { cett } = await search(curve, onePercent);
+    expect(root - cett).toBeGreaterThanOrEqual(0);
+    expect(root - cett).toBeLessThanOrEqual(1e-4);
+  });
+
+  it('reports at-bound when nothing breaks the bound, and when everything does', async () => {
+    expect(await search(() => 0.001, onePercent)).toMatchObject({
+      cett: 1,
+      status: 'at-bound',
+      crossings: [],
+    });
+    expect(await search(() => 0.5, onePercent)).toMatchObject({ cett: 0, status: 'at-bound' });
+  });
+
+  it('reuses what earlier p measured', async () => {
+    const curve = (c: number) => 2 * c ** 2;
+    const known: CurvePoint[] = [];
+    await search(curve, Math.log(1.05), { known });
+    const again = await search(curve, Math.log(1.05), { known });
+    expect(again.passes).toBe(0);
+    const next = await search(curve, onePercent, { known });
+    expect(Math.abs(next.cett - Math.sqrt(onePercent / 2))).toBeLessThanOrEqual(1e-4);
+  });
+
+  it('is monotone in p on a monotone curve', async () => {
+    const curve = (c: number) => Math.expm1(3 * c) ** 2;
+    const known: CurvePoint[] = [];
+    let last = 0;
+    for (const p of [0.5, 1, 2, 5, 10]) {
+      const { cett } = await search(curve, Math.log1p(p / 100), { known });
+      expect(cett).toBeGreaterThan(last);
+      last = cett;
+    }
+  });
+});
+
+describe('upCrossings', () => {
+  it('interpolates between the points on either side', () => {
+    const points = [
+      { cett: 0, logRatio: 0 },
+      { cett: 0.5, logRatio: 1 },
+      { cett: 0.6, logRatio: 0.2 },
+      { cett: 1, logRatio: 1.2 },
+    ];
+    expect(upCrossings(points, 0.5)).toEqual([0.25, 0.72]);
+  });
+});
