@@ -76,7 +76,7 @@ const fitSchema = z.object({
   aicc: number,
   /** Residual standard deviation √(SSE/(n − parameters)), in the unit of y (of ln y when loss is log). */
   sigma: number,
-  /** In the table's x, not divided by xUnit for tokens: see `xUnit`. Units of the law. */
+  /** Smallest and largest x fitted, in the law's unit (the table's x divided by `xUnit`). */
   xRange: z.tuple([z.number(), z.number()]).nullable(),
   yRange: z.tuple([z.number(), z.number()]).nullable(),
   conditionNumber: number,

@@ -1,0 +1,122 @@
+import { studentQuantile } from './distributions.js';
+import type { Solution } from './levenberg-marquardt.js';
+import { type Covariance, covariance } from './linear-algebra.js';
+import { multistart } from './multistart.js';
+import type { LeastSquares } from './problem.js';
+import { type Profile, profile } from './profile.js';
+
+export interface ParameterEstimate {
+  value: number;
+  standardError: number | null;
+  low: number | null;
+  high: number | null;
+  method: 'profile' | 'profile-one-sided' | 'wald' | 'none';
+  atBound: boolean;
+  /** How the profile ended to either side; `crossed` for other methods. */
+  lowEnd: 'crossed' | 'bound' | 'open';
+  highEnd: 'crossed' | 'bound' | 'open';
+}
+
+export interface EstimatedProblem {
+  solution: Solution;
+  starts: { tried: number; agreeing: number };
+  /** σ² of the whitened residuals: SSE/(n − k), or what `variance` made of them. */
+  variance: number;
+  freedom: number;
+  covariance: Covariance | null;
+  parameters: ParameterEstimate[];
+}
+
+export interface EstimateOptions {
+  starts: Iterable<ArrayLike<number>>;
+  totalStarts: number;
+  /** Two-sided confidence, e.g. 0.95. */
+  level: number;
+  /** `profile` intervals, `wald` (estimate ± t·SE) or none. */
+  intervals: 'profile' | 'wald' | 'none';
+  /** σ² from the solution when it is not SSE/(n − k). */
+  variance?: (solution: Solution) => number;
+  /** Indices of the parameters whose intervals are wanted; all when absent. */
+  only?: readonly number[];
+}
+
+/** A profile may find a better optimum; each time the fit restarts there. More often than this it is not a fit. */
+const MAX_RESTARTS = 4;
+
+/** Best fit, standard errors and intervals of every parameter; null when no start has finite residuals. */
+export function estimateProblem(problem: LeastSquares, options: EstimateOptions): EstimatedProblem | null {
+  const k = problem.parameters.length;
+  const freedom = problem.points - k;
+  const found = multistart(problem, options.starts, { total: options.totalStarts });
+  if (!found) return null;
+  let { best } = found;
+  let agreeing = found.agreeing;
+  for (let restart = 0; ; restart++) {
+    const result = describe(problem, best, { tried: found.tried, agreeing }, freedom, options);
+    const better = result.better;
+    if (!better || restart >= MAX_RESTARTS) return result.estimated;
+    const again = multistart(problem, [better.p], { total: 1 });
+    if (!again || !(again.best.sse < best.sse)) return result.estimated;
+    best = again.best;
+    agreeing = 0;
+  }
+}
+
+function describe(
+  problem: LeastSquares,
+  best: Solution,
+  starts: { tried: number; agreeing: number },
+  freedom: number,
+  options: EstimateOptions,
+): { estimated: EstimatedProblem; better: Solution | null } {
+  const k = problem.parameters.length;
+  const jacobian = new Float64Array(problem.points * k);
+  problem.jacobian(best.p, jacobian);
+  const free = problem.parameters.map((_, j) => j).filter((j) => !best.atBound[j]);
+  const spread = covariance(jacobian, k, free);
+  const variance = options.variance?.(best) ?? best.sse / freedom;
+  let better: Solution | null = null;
+  const parameters = problem.parameters.map((_, j): ParameterEstimate => {
+    const atBound = best.atBound[j]!;
+    const value = best.p[j]!;
+    const standardError =
+      spread && !atBound ? finiteOrNull(Math.sqrt(variance * spread.unscaled[j * k + j]!)) : null;
+    const none: ParameterEstimate = {
+      value,
+      standardError,
+      low: null,
+      high: null,
+      method: 'none',
+      atBound,
+      lowEnd: 'crossed',
+      highEnd: 'crossed',
+    };
+    const wanted = options.only?.includes(j) ?? true;
+    if (options.intervals === 'none' || !wanted || !best.converged || better || !(freedom > 0)) return none;
+    if (!(variance > 0)) return { ...none, low: value, high: value, method: 'wald' };
+    const twoSided = studentQuantile((1 + options.level) / 2, freedom);
+    if (options.intervals === 'wald') {
+      if (standardError === null) return none;
+      const half = twoSided * standardError;
+      return { ...none, low: value - half, high: value + half, method: 'wald' };
+    }
+    const critical = atBound ? studentQuantile(options.level, freedom) : twoSided;
+    const sides = profile(problem, best, j, { variance, critical, standardError });
+    if (sides.better) better = sides.better;
+    return { ...none, ...fromProfile(sides), method: atBound ? 'profile-one-sided' : 'profile' };
+  });
+  return {
+    estimated: { solution: best, starts, variance, freedom, covariance: spread, parameters },
+    better,
+  };
+}
+
+const fromProfile = ({ low, high }: Profile) => ({
+  low: low.end === 'open' ? null : finiteOrNull(low.value),
+  high: high.end === 'open' ? null : finiteOrNull(high.value),
+  lowEnd: low.end,
+  highEnd: high.end,
+});
+
+/** JSON holds no NaN and no infinity. */
+export const finiteOrNull = (value: number): number | null => (Number.isFinite(value) ? value : null);
