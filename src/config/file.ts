@@ -1,0 +1,56 @@
+import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
+import { inputError } from '../errors.js';
+import { readTextFile } from '../io/json.js';
+import { printable } from '../io/printable.js';
+
+/** A configuration file's values, and the line (from 1) on which each key stands; nested keys as `mup.widthBase`. */
+export interface ConfigFile {
+  path: string;
+  values: Record<string, unknown>;
+  lines: ReadonlyMap<string, number>;
+}
+
+/** Far above any configuration. */
+const MAX_BYTES = 2 ** 20;
+
+/**
+ * Reads a configuration file, YAML or JSON (which is YAML).
+ * @throws SparselawError (status 3) naming file, line and column of the first mistake
+ */
+export async function readConfigFile(path: string): Promise<ConfigFile> {
+  return parseConfig(await readTextFile(path, { maxBytes: MAX_BYTES }), path);
+}
+
+export function parseConfig(text: string, path: string): ConfigFile {
+  const lineCounter = new LineCounter();
+  const document = parseDocument(text, { lineCounter, uniqueKeys: true });
+  const problem = document.errors[0] ?? document.warnings[0];
+  if (problem) {
+    const { line, col } = lineCounter.linePos(problem.pos[0]);
+    const what =
+      problem.code === 'DUPLICATE_KEY' ? 'a key stands twice' : problem.message.split(/ at line|\n/)[0];
+    throw inputError(`${printable(path)}, line ${line}, column ${col}: ${printable(what ?? '')}.`, {
+      code: 'bad-config',
+    });
+  }
+  const root = document.contents;
+  if (root === null || (isScalar(root) && root.value === null)) return { path, values: {}, lines: new Map() };
+  if (!isMap(root)) {
+    throw inputError(`${printable(path)} is not a list of keys and values.`, {
+      code: 'bad-config',
+      suggestions: ['Write one `key: value` a line, for example `layers: 4`.'],
+    });
+  }
+  const lines = new Map<string, number>();
+  const visit = (node: unknown, prefix: string) => {
+    if (!isMap(node)) return;
+    for (const { key, value } of node.items) {
+      const name = `${prefix}${isScalar(key) ? String(key.value) : String(key)}`;
+      const start = (key as { range?: [number, number, number] | null }).range?.[0] ?? 0;
+      lines.set(name, lineCounter.linePos(start).line);
+      visit(value, `${name}.`);
+    }
+  };
+  visit(root, '');
+  return { path, values: document.toJS({ maxAliasCount: 100 }) as Record<string, unknown>, lines };
+}
