@@ -1,0 +1,202 @@
+import { basename } from 'node:path';
+import { inputError, interruptedError } from '../errors.js';
+import { METRIC_NAMES, type SparsityMeasurement, sparsitySchema } from '../files/sparsity.js';
+import { emptyRow, type TableRow } from '../files/table.js';
+import { readJson } from '../io/json.js';
+import { printable } from '../io/printable.js';
+import type { OnProgress } from '../progress.js';
+import { groupBy } from './group-by.js';
+import { compareText, findMeasuredFolders, type MeasuredFolder } from './measurement-files.js';
+import { NO_RUN, type RunFacts, readRunFacts } from './run-facts.js';
+
+/** Enough open files to keep a disk or network file system busy, far below any limit on open files. */
+const PARALLEL_READS = 32;
+
+export interface BuildTableOptions {
+  inputs: readonly string[];
+  /** Keep rows of one run that were measured in different arithmetic; without it they are refused. */
+  mixedPrecision?: boolean;
+  onProgress?: OnProgress;
+  signal?: AbortSignal;
+}
+
+export interface BuiltTable {
+  rows: TableRow[];
+  /** Checkpoints that lack a measurement which other checkpoints of their run have. */
+  missing: MissingMeasurement[];
+}
+
+export interface MissingMeasurement {
+  run: string;
+  checkpoint: string;
+  /** Metric and setting, e.g. `pplp (p = 1 %)`. */
+  metric: string;
+}
+
+/**
+ * Joins runs' configurations with every measurement found: one row per checkpoint × metric × setting, in the
+ * order of runs, metrics, settings and tokens. Nothing is sampled, nothing missing is filled in.
+ * @throws SparselawError (status 3) naming the file that is wrong, or the run that mixes precisions
+ */
+export async function buildTable(options: BuildTableOptions): Promise<BuiltTable> {
+  const folders = await findMeasuredFolders(options.inputs);
+  const total = folders.reduce((sum, folder) => sum + folder.files.length, 0);
+  let done = 0;
+  const onFile = () => {
+    if (options.signal?.aborted) {
+      throw interruptedError('Interrupted; nothing was written.', { code: 'interrupted' });
+    }
+    done++;
+    options.onProgress?.({ task: 'table', done, total, unit: 'measurements' });
+  };
+  const rows: TableRow[] = [];
+  const missing: MissingMeasurement[] = [];
+  for (const folder of folders) {
+    const measurements = await readAll(folder.files, onFile);
+    const facts = folder.isRun ? await readRunFacts(folder.path) : NO_RUN;
+    const folderRows = measurements.map((m) => toRow(m, folder, facts));
+    if (!options.mixedPrecision) refuseMixedPrecision(folderRows);
+    rows.push(...folderRows.sort(compareRows));
+    missing.push(...findMissing(folder, measurements));
+  }
+  return { rows, missing };
+}
+
+async function readAll(files: readonly string[], onFile: () => void): Promise<SparsityMeasurement[]> {
+  const measurements: SparsityMeasurement[] = new Array(files.length);
+  let next = 0;
+  const worker = async () => {
+    for (let i = next++; i < files.length; i = next++) {
+      measurements[i] = await readJson(files[i]!, sparsitySchema);
+      onFile();
+    }
+  };
+  await Promise.all(Array.from({ length: PARALLEL_READS }, worker));
+  return measurements;
+}
+
+function toRow(m: SparsityMeasurement, folder: MeasuredFolder, facts: RunFacts): TableRow {
+  const unique = facts.uniqueTokens;
+  return {
+    ...emptyRow(),
+    run_id: folder.isRun ? folder.id : m.runId,
+    checkpoint: m.checkpoint,
+    step: m.step,
+    tokens: m.tokens,
+    metric: m.metric,
+    p_percent: m.pPercent ?? null,
+    epsilon: m.epsilon ?? null,
+    k_ratio: m.kRatio ?? null,
+    cett: m.cett ?? null,
+    protocol: m.protocol,
+    status: m.status,
+    activation: m.model.activation,
+    gated: m.model.gated,
+    n_layer: m.model.layers,
+    d_model: m.model.width,
+    d_ff: m.model.ff,
+    n_head: m.model.heads,
+    vocab_size: m.model.vocabSize,
+    params_total: m.model.parametersTotal,
+    params_non_embedding: m.model.parametersNonEmbedding,
+    width_depth_ratio: m.model.layers > 0 ? m.model.width / m.model.layers : null,
+    seed: facts.seed,
+    activation_ratio: m.activationRatio,
+    activation_ratio_se: m.activationRatioStandardError,
+    activation_ratio_dense: m.activationRatioDense,
+    sparsity: m.sparsity,
+    loss_dense_nats_per_token: m.loss.dense,
+    loss_sparse_nats_per_token: m.loss.sparse,
+    ppl_dense: m.perplexity.dense,
+    ppl_sparse: m.perplexity.sparse,
+    ppl_ratio: m.perplexity.ratio,
+    tokens_evaluated: m.data.tokensEvaluated,
+    // Metrics without a threshold search calibrate on nothing: that is missing, not 0.
+    calibration_tokens: m.calibrationTokens > 0 ? m.calibrationTokens : null,
+    sequence_length: m.data.sequenceLength,
+    data_sha256: m.data.sha256,
+    checkpoint_sha256: m.checkpointSha256,
+    engine: m.engine,
+    precision: m.precision,
+    device: m.device,
+    train_engine: facts.engine,
+    train_precision: facts.precision,
+    phase: m.tokens === null ? null : facts.phaseAt(m.tokens),
+    learning_rate: facts.learningRate,
+    batch_tokens: facts.batchTokens,
+    unique_tokens: unique,
+    epochs: unique && m.tokens !== null ? m.tokens / unique : null,
+  };
+}
+
+function refuseMixedPrecision(rows: readonly TableRow[]): void {
+  const byRun = groupBy(rows, (row) => row.run_id ?? '');
+  for (const [run, own] of byRun) {
+    const precisions = [...new Set(own.map((row) => row.precision))].sort();
+    if (precisions.length < 2) continue;
+    throw inputError(
+      `Run ${printable(run)} was measured in ${precisions.join(' and ')}: they differ in value.`,
+      {
+        code: 'mixed-precision',
+        suggestions: [
+          `Measure again in one arithmetic: sparselaw measure ${printable(run)} --precision float32 --force`,
+          'Keep all rows with --mixed-precision and tell them apart by the column precision.',
+        ],
+      },
+    );
+  }
+}
+
+const metricRank = (row: TableRow) => METRIC_NAMES.indexOf(row.metric as (typeof METRIC_NAMES)[number]);
+/** Missing values first, so that an order is total. */
+const compareNumbers = (a: number | null, b: number | null) => (a ?? -1) - (b ?? -1);
+
+function compareRows(a: TableRow, b: TableRow): number {
+  return (
+    compareText(a.run_id ?? '', b.run_id ?? '') ||
+    metricRank(a) - metricRank(b) ||
+    compareNumbers(a.p_percent, b.p_percent) ||
+    compareNumbers(a.epsilon, b.epsilon) ||
+    compareNumbers(a.k_ratio, b.k_ratio) ||
+    // The CETT of pplp is an outcome, that of cett a setting.
+    (a.metric === 'cett' ? compareNumbers(a.cett, b.cett) : 0) ||
+    compareText(a.protocol ?? '', b.protocol ?? '') ||
+    compareNumbers(a.tokens, b.tokens) ||
+    compareText(a.checkpoint ?? '', b.checkpoint ?? '')
+  );
+}
+
+function findMissing(
+  folder: MeasuredFolder,
+  measurements: readonly SparsityMeasurement[],
+): MissingMeasurement[] {
+  if (measurements.length === 0) {
+    const metric = 'any metric';
+    return folder.checkpoints.map((checkpoint) => ({ run: folder.id, checkpoint, metric }));
+  }
+  const bySetting = groupBy(measurements, (m) => `${m.metric}.${m.settingsHash}`);
+  return [...bySetting.values()].flatMap((same) => {
+    const measured = new Set(same.map((m) => m.checkpoint));
+    return folder.checkpoints
+      .filter((checkpoint) => !measured.has(checkpoint))
+      .map((checkpoint) => ({ run: folder.id, checkpoint, metric: settingName(same[0]!) }));
+  });
+}
+
+function settingName(m: SparsityMeasurement): string {
+  if (m.metric === 'pplp') return `pplp (p = ${m.pPercent} %)`;
+  if (m.metric === 'topk') return `topk (k = ${m.kRatio})`;
+  if (m.metric === 'cett') return `cett (${m.cett})`;
+  if (m.epsilon !== undefined) return `${m.metric} (epsilon = ${m.epsilon})`;
+  return m.metric;
+}
+
+/** One line a run and metric for people: `relu-256: 000…128, 000…256 lack pplp (p = 1 %)`. */
+export function describeMissing(missing: readonly MissingMeasurement[]): string[] {
+  const groups = groupBy(missing, ({ run, metric }) => JSON.stringify([run, metric]));
+  return [...groups.values()].map((group) => {
+    const names = group.map(({ checkpoint }) => basename(checkpoint)).join(', ');
+    const { run, metric } = group[0]!;
+    return `${printable(run)}: ${group.length} checkpoint${group.length > 1 ? 's' : ''} without ${metric}: ${printable(names, 2000)}`;
+  });
+}
