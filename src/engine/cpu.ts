@@ -1,0 +1,21 @@
+import { engine as tfjs, version_core } from '@tensorflow/tfjs-core';
+import '@tensorflow/tfjs-backend-cpu';
+import { openEager, refuseUnlessPlainCpu } from './eager.js';
+import type { Engine, EngineOptions } from './index.js';
+
+/**
+ * tfjs's plain JavaScript backend: the slow reference that tests compare other engines with.
+ * @throws SparselawError (status 4) for a device or precision it does not have.
+ */
+export async function openCpu(options: EngineOptions): Promise<Engine> {
+  refuseUnlessPlainCpu('cpu', options);
+  const opened = await openEager({
+    name: 'cpu',
+    deviceDescription: 'plain JavaScript, one thread',
+    deterministic: true,
+    versions: { 'tfjs-core': version_core },
+  });
+  // Its first use prints an advertisement for tfjs-node otherwise.
+  (tfjs().findBackend('cpu') as unknown as { firstUse: boolean }).firstUse = false;
+  return opened;
+}
