@@ -1,4 +1,4 @@
-/** Element types that programs and buffers may hold, by their StableHLO names. */
+/** Element types that programs and buffers may hold, named as XLA and StableHLO do (`i1` a truth value, `u…` unsigned). */
 export type ElementType = 'f32' | 'f64' | 'bf16' | 'i1' | 'u8' | 'i32' | 'u32' | 'i64' | 'u64';
 
 /** Host values: `bf16` as its upper 16 bits (Uint16Array), `i1` as bytes 0 or 1 (Uint8Array). */

@@ -1,0 +1,84 @@
+import koffi, { type LibraryHandle, type TypeObject } from 'koffi';
+import { engineError } from '../../../errors.js';
+
+/** What may stand in a 64-bit field: a number, an address, or memory whose address is written. */
+export type Word = bigint | number | ArrayBufferView;
+
+// koffi runs native code on stacks of its own. Its default of 128 KiB for asynchronous calls is little for a
+// compiler that recurses over a program; pages are only committed when touched.
+const STACK_BYTES = 16 * 2 ** 20;
+let stacksSized = false;
+
+function sizeStacks(): void {
+  if (stacksSized) return;
+  stacksSized = true;
+  koffi.config({ sync_stack_size: STACK_BYTES, async_stack_size: STACK_BYTES });
+}
+
+/** Address of an array's memory, which Node keeps outside of the moving heap. */
+export const addressOf = (memory: ArrayBufferView): bigint => BigInt(koffi.address(memory));
+
+/** A copy of `length` bytes at an address. */
+export function copyBytes(address: bigint, length: number): Uint8Array<ArrayBuffer> {
+  if (address === 0n || length === 0) return new Uint8Array(0);
+  return new Uint8Array(koffi.view(address, length).slice(0));
+}
+
+export const copyWords = (address: bigint, count: number): bigint[] => [
+  ...new BigUint64Array(copyBytes(address, count * 8).buffer),
+];
+
+export const copyText = (address: bigint, length: number): string =>
+  new TextDecoder().decode(copyBytes(address, length));
+
+export const encodeText = (text: string): Uint8Array<ArrayBuffer> =>
+  Uint8Array.from(new TextEncoder().encode(text));
+
+const RTLD_NOW = 2;
+/** Where the two flags differ by system (`dlfcn.h`). */
+const FLAGS =
+  process.platform === 'darwin' ? { noDelete: 0x80, global: 0x8 } : { noDelete: 0x1000, global: 0x100 };
+
+/**
+ * Opens a shared library for the rest of the process. The flag that forbids unloading matters: the threads of a
+ * plugin outlive the event loop, and a process whose library is unmapped under them ends in a segmentation fault.
+ * @throws SparselawError (status 4) with the loader's own message.
+ */
+export function openLibrary(path: string, { global = false } = {}): LibraryHandle {
+  sizeStacks();
+  const process_ = koffi.load(null);
+  const dlopen = process_.func('void *dlopen(const char *path, int flags)');
+  const dlerror = process_.func('const char *dlerror()');
+  if (!dlopen(path, RTLD_NOW | FLAGS.noDelete | (global ? FLAGS.global : 0))) {
+    throw engineError(`${path} cannot be loaded as a shared library: ${dlerror() ?? 'no reason given'}.`, {
+      code: 'plugin-unloadable',
+      suggestions: [
+        'sparselaw engine install xla-cpu',
+        'Unset SPARSELAW_PJRT_PLUGIN if it names the wrong file.',
+      ],
+    });
+  }
+  return koffi.load(path);
+}
+
+export type NativeFunction = {
+  /** Returns the address of an error, or null. */
+  (argument: Uint8Array): bigint | null;
+  async(argument: Uint8Array, done: (error: unknown, result: bigint | null) => void): void;
+};
+
+let prototype: TypeObject | undefined;
+let deleterPrototype: TypeObject | undefined;
+
+/** Every function of the PJRT table: one pointer to its argument struct in, one error out. */
+export function functionAt(address: bigint): NativeFunction {
+  prototype ??= koffi.proto('void *', ['void *']);
+  return koffi.decode(address, prototype) as NativeFunction;
+}
+
+/** Calls a `void (*)(void *)` that a plugin handed out to free something of its own. */
+export function callDeleter(deleter: bigint, holder: bigint): void {
+  if (deleter === 0n) return;
+  deleterPrototype ??= koffi.proto('void', ['void *']);
+  (koffi.decode(deleter, deleterPrototype) as (holder: bigint) => void)(holder);
+}
