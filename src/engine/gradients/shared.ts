@@ -1,5 +1,6 @@
 import {
   broadcast_util,
+  cast,
   type GradConfig,
   registerGradient,
   reshape,
@@ -30,7 +31,7 @@ export function register(kernelName: string, saved: Saved, gradient: GradientOf)
 export function registerFlat(kernelNames: readonly string[], inputs: readonly string[]): void {
   for (const kernelName of kernelNames) {
     register(kernelName, { inputsToSave: [...inputs] }, (_dy, saved) =>
-      Object.fromEntries(inputs.map((name, i) => [name, () => zerosLike(saved[i]!)])),
+      Object.fromEntries(inputs.map((name, i) => [name, () => zerosLike(cast(saved[i]!, 'float32'))])),
     );
   }
 }
