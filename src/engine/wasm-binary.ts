@@ -1,14 +1,40 @@
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import { backend_util, type TensorInfo, util } from '@tensorflow/tfjs-core';
 
-export type BinaryName = 'Add' | 'Sub' | 'Multiply' | 'RealDiv';
+export type BinaryName = 'Add' | 'Sub' | 'Multiply' | 'RealDiv' | 'Equal';
+/** `Copy` gives the first operand, repeated wherever the second one's shape is longer. */
+type LoopName = BinaryName | 'Copy';
 
-/** Whether `combine` handles these operands: both float32 and not empty. */
-export const isCombination = (a: TensorInfo, b: TensorInfo): boolean =>
-  a.dtype === 'float32' &&
-  b.dtype === 'float32' &&
-  util.sizeFromShape(a.shape) > 0 &&
-  util.sizeFromShape(b.shape) > 0;
+/** Whether `combine` handles these operands: of the dtype that the operation is mostly asked for, and not empty. */
+export function isCombination(name: BinaryName, a: TensorInfo, b: TensorInfo): boolean {
+  const dtype = name === 'Equal' ? 'int32' : 'float32';
+  return (
+    a.dtype === dtype && b.dtype === dtype && util.sizeFromShape(a.shape) * util.sizeFromShape(b.shape) > 0
+  );
+}
+
+/** a ∘ b with broadcasting. */
+export function combine(name: BinaryName, a: TensorInfo, b: TensorInfo, backend: BackendWasm): TensorInfo {
+  const shape = backend_util.assertAndGetBroadcastShape(a.shape, b.shape);
+  const out = backend.makeOutput(shape, name === 'Equal' ? 'bool' : 'float32');
+  // Views are taken after the allocation: growing wasm's memory detaches older ones.
+  const [x, y, z] = [a, b, out].map((t) => backend.typedArrayFromHeap(t) as Float32Array);
+  runLoops(name, mergedAxes(shape, a.shape, b.shape), x!, y!, z!);
+  return out;
+}
+
+/** Whether tiling repeats only axes of size 1, which is broadcasting. */
+export const isBroadcast = (x: TensorInfo, reps: readonly number[]): boolean =>
+  x.dtype === 'float32' && reps.every((rep, axis) => rep === 1 || (rep > 0 && x.shape[axis] === 1));
+
+/** x repeated along its axes of size 1. */
+export function broadcast(x: TensorInfo, reps: readonly number[], backend: BackendWasm): TensorInfo {
+  const shape = x.shape.map((size, axis) => size * reps[axis]!);
+  const out = backend.makeOutput(shape, 'float32');
+  const [from, to] = [x, out].map((t) => backend.typedArrayFromHeap(t) as Float32Array);
+  if (util.sizeFromShape(shape) > 0) runLoops('Copy', mergedAxes(shape, x.shape, x.shape), from!, from!, to!);
+  return out;
+}
 
 /** One loop of a broadcast operation: its length and how far each operand moves a step (0: it is repeated). */
 interface Axis {
@@ -17,17 +43,34 @@ interface Axis {
   bStep: number;
 }
 
-/** a ∘ b with broadcasting, in loops over wasm's heap whose innermost runs over as many merged axes as possible. */
-export function combine(name: BinaryName, a: TensorInfo, b: TensorInfo, backend: BackendWasm): TensorInfo {
-  const shape = backend_util.assertAndGetBroadcastShape(a.shape, b.shape);
-  const out = backend.makeOutput(shape, 'float32');
-  // Views are taken after the allocation: growing wasm's memory detaches older ones.
-  const [x, y, z] = [a, b, out].map((t) => backend.typedArrayFromHeap(t) as Float32Array) as [
-    Float32Array,
-    Float32Array,
-    Float32Array,
-  ];
-  const axes = mergedAxes(shape, a.shape, b.shape);
+/** Outermost first; neighbouring axes over which both operands walk evenly become one. */
+function mergedAxes(shape: readonly number[], aShape: readonly number[], bShape: readonly number[]): Axis[] {
+  const axes: Axis[] = [];
+  let [aStride, bStride] = [1, 1];
+  for (let i = 1; i <= shape.length; i++) {
+    const size = shape.at(-i)!;
+    const aSize = aShape.at(-i) ?? 1;
+    const bSize = bShape.at(-i) ?? 1;
+    const aStep = aSize === 1 ? 0 : aStride;
+    const bStep = bSize === 1 ? 0 : bStride;
+    aStride *= aSize;
+    bStride *= bSize;
+    if (size === 1) continue;
+    const inner = axes[0];
+    if (inner && aStep === inner.aStep * inner.size && bStep === inner.bStep * inner.size) inner.size *= size;
+    else axes.unshift({ size, aStep, bStep });
+  }
+  return axes.length > 0 ? axes : [{ size: 1, aStep: 0, bStep: 0 }];
+}
+
+/** Walks the outer axes like an odometer and runs the innermost as one loop. */
+function runLoops(
+  name: LoopName,
+  axes: readonly Axis[],
+  x: Float32Array,
+  y: Float32Array,
+  z: Float32Array,
+): void {
   const innermost = axes.at(-1)!;
   const rows = axes.slice(0, -1);
   const index = rows.map(() => 0);
@@ -45,34 +88,13 @@ export function combine(name: BinaryName, a: TensorInfo, b: TensorInfo, backend:
       ao -= aStep * size;
       bo -= bStep * size;
     }
-    if (axis < 0) return out;
+    if (axis < 0) return;
   }
-}
-
-/** Outermost first; neighbouring axes over which both operands walk evenly become one. */
-function mergedAxes(shape: number[], aShape: number[], bShape: number[]): Axis[] {
-  const axes: Axis[] = [];
-  let [aStride, bStride] = [1, 1];
-  for (let i = 1; i <= shape.length; i++) {
-    const size = shape.at(-i)!;
-    const aSize = aShape.at(-i) ?? 1;
-    const bSize = bShape.at(-i) ?? 1;
-    if (i > aShape.length && i > bShape.length) break;
-    const aStep = aSize === 1 ? 0 : aStride;
-    const bStep = bSize === 1 ? 0 : bStride;
-    aStride *= aSize;
-    bStride *= bSize;
-    if (size === 1) continue;
-    const inner = axes[0];
-    if (inner && aStep === inner.aStep * inner.size && bStep === inner.bStep * inner.size) inner.size *= size;
-    else axes.unshift({ size, aStep, bStep });
-  }
-  return axes.length > 0 ? axes : [{ size: 1, aStep: 0, bStep: 0 }];
 }
 
 /** One loop for each operation, so that each compiles to straight arithmetic. */
 function runRow(
-  name: BinaryName,
+  name: LoopName,
   x: Float32Array,
   ao: number,
   y: Float32Array,
@@ -93,5 +115,12 @@ function runRow(
       return;
     case 'RealDiv':
       for (let i = 0; i < size; i++) z[at + i] = x[ao + i * aStep]! / y[bo + i * bStep]!;
+      return;
+    case 'Equal':
+      for (let i = 0; i < size; i++) z[at + i] = x[ao + i * aStep] === y[bo + i * bStep] ? 1 : 0;
+      return;
+    case 'Copy':
+      if (aStep === 0) z.fill(x[ao]!, at, at + size);
+      else z.set(x.subarray(ao, ao + size), at);
   }
 }

@@ -8,7 +8,7 @@ import {
   unregisterKernel,
   util,
 } from '@tensorflow/tfjs-core';
-import { combine, isCombination } from './wasm-binary.js';
+import { broadcast, combine, isBroadcast, isCombination } from './wasm-binary.js';
 import { batchMatMul, isPlainBatch } from './wasm-matmul.js';
 
 const BACKEND = 'wasm';
@@ -24,7 +24,7 @@ export interface WasmCall {
  * Registers what tfjs's wasm backend lacks, gets wrong or is slow at, computed over its heap:
  * UnsortedSegmentSum (the gradient of every gather) is absent; GatherV2 with batchDims reads out of bounds;
  * BatchMatMul leaves XNNPACK (10 × slower) for transposed or batched operands; the element-wise binary
- * operations find every index anew (8 × slower than a plain loop). Seen in 4.22.0.
+ * operations and Tile find every index anew (8 × slower than a plain loop). Seen in 4.22.0.
  */
 export function registerWasmKernels(): void {
   if (getKernel('UnsortedSegmentSum', BACKEND)) return;
@@ -35,10 +35,15 @@ export function registerWasmKernels(): void {
   });
   override('GatherV2', (call) => Boolean(call.attrs.batchDims), gatherBatched);
   override('BatchMatMul', ({ inputs }) => isPlainBatch(inputs.a!, inputs.b!), batchMatMul);
-  for (const name of ['Add', 'Sub', 'Multiply', 'RealDiv'] as const)
+  override(
+    'Tile',
+    ({ inputs, attrs }) => isBroadcast(inputs.x!, attrs.reps as number[]),
+    ({ inputs, attrs, backend }) => broadcast(inputs.x!, attrs.reps as number[], backend),
+  );
+  for (const name of ['Add', 'Sub', 'Multiply', 'RealDiv', 'Equal'] as const)
     override(
       name,
-      ({ inputs }) => isCombination(inputs.a!, inputs.b!),
+      ({ inputs }) => isCombination(name, inputs.a!, inputs.b!),
       ({ inputs, backend }) => combine(name, inputs.a!, inputs.b!, backend),
     );
 }

@@ -84,6 +84,14 @@ describe('wasm kernels agree with the reference backend', () => {
     expect(sum[1]).toEqual(sum[0]);
   });
 
+  it('equal of integers with broadcasting, and tile', async () => {
+    const ids = () => tf.tensor2d([[2], [0], [1]], [3, 1], 'int32');
+    expectClose(await both(() => tf.cast(tf.equal(ids(), tf.range(0, 4, 1, 'int32')), 'float32')));
+    expectClose(await both(() => tf.tile(values('x', [3, 1, 4]), [1, 5, 1])));
+    expectClose(await both(() => tf.tile(values('x', [3, 1]), [1, 5])));
+    expectClose(await both(() => tf.tile(values('x', [3, 2]), [2, 2])));
+  });
+
   it('unsortedSegmentSum: repeated, absent and negative ids', async () => {
     const ids = () => tf.tensor1d([2, 0, 2, -1], 'int32');
     expectClose(await both(() => tf.unsortedSegmentSum(values('x', [4, 3]), ids(), 4)));
