@@ -74,6 +74,14 @@ function describe(
   problem.jacobian(best.p, jacobian);
   const free = problem.parameters.map((_, j) => j).filter((j) => !best.atBound[j]);
   const spread = covariance(jacobian, k, free);
+  const direction =
+    free.length === k
+      ? spread
+      : covariance(
+          jacobian,
+          k,
+          Array.from({ length: k }, (_, j) => j),
+        );
   const variance = options.variance?.(best) ?? best.sse / freedom;
   let better: Solution | null = null;
   const parameters = problem.parameters.map((_, j): ParameterEstimate => {
@@ -101,7 +109,11 @@ function describe(
       return { ...none, low: value - half, high: value + half, method: 'wald' };
     }
     const critical = atBound ? studentQuantile(options.level, freedom) : twoSided;
-    const sides = profile(problem, best, j, { variance, critical, standardError });
+    const sides = profile(problem, best, j, {
+      variance,
+      critical,
+      unscaled: (direction ?? spread)?.unscaled ?? null,
+    });
     if (sides.better) better = sides.better;
     return { ...none, ...fromProfile(sides), method: atBound ? 'profile-one-sided' : 'profile' };
   });

@@ -21,8 +21,8 @@ export interface ProfileOptions {
   variance: number;
   /** The interval ends where √(ΔSSE/σ²) reaches this: a quantile of Student's t. */
   critical: number;
-  /** Standard error of the parameter, for the first step; null when there is none. */
-  standardError: number | null;
+  /** (JᵀJ)⁻¹ at the optimum, row-major; null when it is singular. Gives the first step and its direction. */
+  unscaled: Float64Array | null;
 }
 
 /** How close √(ΔSSE/σ²) must come to the critical value: 0.2 % of it moves an end by 0.2 % of the half-width. */
@@ -30,7 +30,7 @@ const PRECISION = 2e-3;
 /** The search gives up where a logarithm has moved by a factor of a million, or a step has grown as much. */
 const LOG_EXTENT = Math.log(1e6);
 const MAX_EXPANSIONS = 20;
-const MAX_REFINEMENTS = 20;
+const MAX_REFINEMENTS = 30;
 /** A lower sum of squares by this share is another optimum, not rounding. */
 const BETTER = 1e-6;
 
@@ -54,7 +54,7 @@ function profileSide(
   best: Solution,
   j: number,
   direction: -1 | 1,
-  { variance, critical, standardError }: ProfileOptions,
+  { variance, critical, unscaled }: ProfileOptions,
   onBetter: (solution: Solution) => void,
 ): ProfileSide {
   const parameter = problem.parameters[j]!;
@@ -63,37 +63,55 @@ function profileSide(
   const bound = internalBounds(parameter)[direction < 0 ? 0 : 1];
   if ((bound - origin) * direction <= 0) return { value: best.p[j]!, end: 'bound' };
   const fixed = problem.parameters.map((_, index) => index === j);
-  let warm = best.p;
+  const internal = (p: ArrayLike<number>) => problem.parameters.map((item, i) => toInternal(item, p[i]!));
+  // The path of the constrained optima: the last point on it inside the interval, and a direction per unit of u.
+  // Points outside are never continued from: a long step may have landed on another branch.
+  let here = internal(best.p);
+  let slope = tangent(problem, best.p, j, unscaled);
   let foundBetter = false;
 
-  /** √(ΔSSE/σ²) with parameter j at u; continues from the last point solved. */
+  /** √(ΔSSE/σ²) with parameter j at u, solved from where the path is expected to be. */
   const distance = (u: number): number => {
-    const start = Float64Array.from(warm);
-    start[j] = fromInternal(parameter, u);
-    let solution = solve(problem, start, { fixed, maxIterations: 60 });
-    if (!Number.isFinite(solution.sse)) return Infinity;
-    if (!solution.converged && warm !== best.p) {
-      const again = Float64Array.from(best.p);
-      again[j] = start[j]!;
-      const second = solve(problem, again, { fixed, maxIterations: 60 });
-      if (second.sse < solution.sse) solution = second;
+    const step = u - here[j]!;
+    const from = (direction: ArrayLike<number>) => {
+      const start = here.map((value, i) =>
+        fromInternal(problem.parameters[i]!, value + direction[i]! * step),
+      );
+      start[j] = fromInternal(parameter, u);
+      return solve(problem, start, { fixed, maxIterations: 150 });
+    };
+    let solution = from(slope);
+    if (!solution.converged) {
+      const second = from(new Float64Array(here.length));
+      if (!(second.sse >= solution.sse)) solution = second;
     }
-    warm = solution.p;
+    if (!Number.isFinite(solution.sse)) return Infinity;
+    const d = Math.sqrt(Math.max(0, solution.sse - best.sse) / variance);
+    if (d < critical && step !== 0) {
+      const there = internal(solution.p);
+      slope = there.map((value, i) => (value - here[i]!) / step);
+      here = there;
+    }
     if (solution.sse < best.sse * (1 - BETTER)) {
       foundBetter = true;
       onBetter(solution);
     }
-    return Math.sqrt(Math.max(0, solution.sse - best.sse) / variance);
+    return d;
   };
 
   const unit = isLog ? 1 : Math.max(Math.abs(best.p[j]!), 1e-12);
-  let step = standardError === null ? 0.1 * unit : standardError / (isLog ? best.p[j]! : 1);
-  if (!(step > 1e-10 * unit)) step = 1e-6 * unit;
+  const squared = unscaled ? unscaled[j * problem.parameters.length + j]! : 0;
+  let step = squared > 0 ? Math.sqrt(variance * squared) / (isLog ? best.p[j]! : 1) : 0;
+  // Without a covariance, at least what the residuals allow when the other parameters stand still.
+  if (!(step > 0)) step = Math.sqrt(variance) / columnNorm(problem, best.p, j) / (isLog ? best.p[j]! : 1);
+  if (!(step > 1e-10 * unit) || !Number.isFinite(step)) step = 1e-6 * unit;
   step = Math.min(step * critical, isLog ? 2 : Infinity);
   const smallest = step;
 
   let inside = origin;
   let insideDistance = 0;
+  let reached = 0;
+  let before = 0;
   let outside = Number.NaN;
   let outsideDistance = Number.NaN;
   for (let expansion = 0; ; expansion++) {
@@ -114,15 +132,19 @@ function profileSide(
     if (expansion >= MAX_EXPANSIONS || (isLog && travelled > LOG_EXTENT) || travelled > 1e7 * smallest) {
       return { value: fromInternal(parameter, u), end: 'open' };
     }
-    // √ΔSSE is nearly linear in u near the optimum: aim a little past where it would cross.
-    const aim = d > 0 ? (1.05 * travelled * (critical - d)) / d : Infinity;
-    step = Math.min(Math.max(aim, 0.2 * step), 2 * travelled);
+    // √ΔSSE is nearly linear in u near the optimum: aim a little past where the last two points say it crosses.
+    const rise = d > before ? (travelled - reached) / (d - before) : Infinity;
+    reached = travelled;
+    before = d;
+    step = Math.min(Math.max(1.1 * (critical - d) * rise, 0.1 * travelled), 2 * travelled);
   }
   for (let round = 0; round < MAX_REFINEMENTS; round++) {
     if (Math.abs(outsideDistance - critical) <= PRECISION * critical) break;
-    const share = Number.isFinite(outsideDistance)
-      ? (critical - insideDistance) / (outsideDistance - insideDistance)
-      : 0.5;
+    // A distance far above the critical value tells little about where it crosses: step back by a share instead.
+    const share =
+      outsideDistance > 3 * critical
+        ? 0.25
+        : (critical - insideDistance) / (outsideDistance - insideDistance);
     // Interpolate, but never closer to an end than 5 %: a flat side would make it creep.
     const u = inside + Math.min(Math.max(share, 0.05), 0.95) * (outside - inside);
     const d = distance(u);
@@ -137,5 +159,26 @@ function profileSide(
     }
     if (Math.abs(outside - inside) <= 1e-9 * Math.max(Math.abs(outside), unit)) break;
   }
-  return { value: fromInternal(parameter, outside), end: 'crossed' };
+  const atBound = Number.isFinite(bound) && Math.abs(outside - bound) <= 1e-9 * Math.abs(bound);
+  return { value: fromInternal(parameter, outside), end: atBound ? 'bound' : 'crossed' };
+}
+
+/** How the other parameters move with parameter j along the optima, to first order, in searched coordinates. */
+function tangent(problem: LeastSquares, p: Float64Array, j: number, unscaled: Float64Array | null): number[] {
+  const { parameters } = problem;
+  const k = parameters.length;
+  const scale = (i: number) => (parameters[i]!.transform === 'log' ? p[i]! : 1);
+  const own = unscaled?.[j * k + j] ?? 0;
+  return parameters.map((_, i) =>
+    unscaled && own > 0 ? (unscaled[i * k + j]! / scale(i) / own) * scale(j) : i === j ? 1 : 0,
+  );
+}
+
+function columnNorm(problem: LeastSquares, p: Float64Array, j: number): number {
+  const k = problem.parameters.length;
+  const jacobian = new Float64Array(problem.points * k);
+  problem.jacobian(p, jacobian);
+  let sum = 0;
+  for (let i = 0; i < problem.points; i++) sum += jacobian[i * k + j]! ** 2;
+  return Math.sqrt(sum);
 }
