@@ -131,7 +131,8 @@ export const provenanceSchema = z.object({
       endedAt: z.string().nullable(),
       fromStep: count,
       toStep: count.nullable(),
-      outcome: z.enum(['running', 'done', 'interrupted', 'failed']),
+      /** `lost`: the process ended without saying so. */
+      outcome: z.enum(['running', 'done', 'interrupted', 'failed', 'lost']),
       engine: z.string(),
       device: z.string(),
       deviceDescription: z.string(),
@@ -161,10 +162,16 @@ export const checkpointStateSchema = z.object({
   /** Batches are a function of seed and step, so this is all that the loader and its random numbers are. */
   loader: z.object({ generator: z.literal('threefry2x32-20'), seed: count, nextStep: count }),
   validationLossNatsPerToken: z.number().nullable(),
+  /** False for what an interruption saved between two points of the checkpoint schedule. */
+  scheduled: z.boolean(),
   /** SHA-256 of each other file of the folder. Retention may remove the optimiser's, never change it. */
   files: z.record(z.string(), sha256Hex),
+  /** SHA-256 of each tensor's bytes by file, so that damage can be named. */
+  tensors: z.record(z.string(), z.record(z.string(), sha256Hex)),
   /** The checkpoint this one was trained from, and the hash of its state.json; null for the first. */
   parent: z.object({ checkpoint: z.string(), stateSha256: sha256Hex }).nullable(),
+  /** SHA-256 of all of the above. */
+  selfSha256: sha256Hex,
 });
 export type CheckpointState = z.infer<typeof checkpointStateSchema>;
 
