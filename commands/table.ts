@@ -5,7 +5,7 @@ import { BaseCommand } from './_base.js';
 interface TableResult {
   path: string;
   rows: number;
-  missing: { run: string; checkpoint: string; metric: string }[];
+  missing: { run: string; checkpoint: string; lacks: string }[];
 }
 
 export default class Table extends BaseCommand<typeof Table> {

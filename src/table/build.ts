@@ -1,5 +1,5 @@
-import { basename } from 'node:path';
 import { inputError, interruptedError } from '../errors.js';
+import { checkpointName } from '../files/run.js';
 import { METRIC_NAMES, type SparsityMeasurement, sparsitySchema } from '../files/sparsity.js';
 import { emptyRow, type TableRow } from '../files/table.js';
 import { readJson } from '../io/json.js';
@@ -11,6 +11,8 @@ import { NO_RUN, type RunFacts, readRunFacts } from './run-facts.js';
 
 /** Enough open files to keep a disk or network file system busy, far below any limit on open files. */
 const PARALLEL_READS = 32;
+/** Characters of checkpoint names in one line for people; `--json` holds them all. */
+const MAX_NAMES = 400;
 
 export interface BuildTableOptions {
   inputs: readonly string[];
@@ -22,15 +24,15 @@ export interface BuildTableOptions {
 
 export interface BuiltTable {
   rows: TableRow[];
-  /** Checkpoints that lack a measurement which other checkpoints of their run have. */
+  /** Checkpoints that lack a measurement which others of their run have, and planned ones that are not there. */
   missing: MissingMeasurement[];
 }
 
 export interface MissingMeasurement {
   run: string;
   checkpoint: string;
-  /** Metric and setting, e.g. `pplp (p = 1 %)`. */
-  metric: string;
+  /** A measurement such as `pplp (p = 1 %)`, or `checkpoint` where a planned one is not there at all. */
+  lacks: string;
 }
 
 /**
@@ -57,7 +59,7 @@ export async function buildTable(options: BuildTableOptions): Promise<BuiltTable
     const folderRows = measurements.map((m) => toRow(m, folder, facts));
     if (!options.mixedPrecision) refuseMixedPrecision(folderRows);
     rows.push(...folderRows.sort(compareRows));
-    missing.push(...findMissing(folder, measurements));
+    missing.push(...findMissing(folder, measurements, facts.planned));
   }
   return { rows, missing };
 }
@@ -169,18 +171,23 @@ function compareRows(a: TableRow, b: TableRow): number {
 function findMissing(
   folder: MeasuredFolder,
   measurements: readonly SparsityMeasurement[],
+  planned: readonly number[],
 ): MissingMeasurement[] {
-  if (measurements.length === 0) {
-    const metric = 'any metric';
-    return folder.checkpoints.map((checkpoint) => ({ run: folder.id, checkpoint, metric }));
-  }
+  const missing = (checkpoints: readonly string[], lacks: string) =>
+    checkpoints.map((checkpoint) => ({ run: folder.id, checkpoint, lacks }));
+  // A checkpoint whose weights were removed after measuring is not missing.
+  const known = new Set([...folder.checkpoints, ...measurements.map((m) => m.checkpoint)]);
+  const absent = planned.map(checkpointName).filter((name) => !known.has(name));
   const bySetting = groupBy(measurements, (m) => `${m.metric}.${m.settingsHash}`);
-  return [...bySetting.values()].flatMap((same) => {
+  const unmeasured = [...bySetting.values()].flatMap((same) => {
     const measured = new Set(same.map((m) => m.checkpoint));
-    return folder.checkpoints
-      .filter((checkpoint) => !measured.has(checkpoint))
-      .map((checkpoint) => ({ run: folder.id, checkpoint, metric: settingName(same[0]!) }));
+    return missing(
+      [...known].filter((checkpoint) => !measured.has(checkpoint)).sort(compareText),
+      settingName(same[0]!),
+    );
   });
+  const all = bySetting.size === 0 ? missing(folder.checkpoints, 'any measurement') : unmeasured;
+  return [...missing(absent, 'checkpoint'), ...all];
 }
 
 function settingName(m: SparsityMeasurement): string {
@@ -191,12 +198,17 @@ function settingName(m: SparsityMeasurement): string {
   return m.metric;
 }
 
-/** One line a run and metric for people: `relu-256: 000…128, 000…256 lack pplp (p = 1 %)`. */
+/** One line a run and lack for people: `relu-256: 2 checkpoints without pplp (p = 1 %): 000…128, 000…256`. */
 export function describeMissing(missing: readonly MissingMeasurement[]): string[] {
-  const groups = groupBy(missing, ({ run, metric }) => JSON.stringify([run, metric]));
+  const groups = groupBy(missing, ({ run, lacks }) => JSON.stringify([run, lacks]));
   return [...groups.values()].map((group) => {
-    const names = group.map(({ checkpoint }) => basename(checkpoint)).join(', ');
-    const { run, metric } = group[0]!;
-    return `${printable(run)}: ${group.length} checkpoint${group.length > 1 ? 's' : ''} without ${metric}: ${printable(names, 2000)}`;
+    const { run, lacks } = group[0]!;
+    const names = group.map(({ checkpoint }) => checkpoint).join(', ');
+    const plural = group.length > 1 ? 's' : '';
+    const what =
+      lacks === 'checkpoint'
+        ? `planned checkpoint${plural} not there`
+        : `checkpoint${plural} without ${lacks}`;
+    return `${printable(run)}: ${group.length} ${what}: ${printable(names, MAX_NAMES)}`;
   });
 }

@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { basename, join, relative, resolve, sep } from 'node:path';
 import { inputError } from '../errors.js';
+import { listCheckpoints, runPaths } from '../files/run.js';
 import { parseMeasurementFileName } from '../files/sparsity.js';
 import { fileError } from '../io/file-error.js';
 import { printable } from '../io/printable.js';
@@ -55,8 +56,8 @@ async function search(path: string, shown: string, depth: number): Promise<Omit<
       {
         path,
         isRun: true,
-        files: await measurementFiles(join(path, 'sparsity')),
-        checkpoints: await checkpointNames(join(path, 'checkpoints')),
+        files: await measurementFiles(runPaths(path).sparsity),
+        checkpoints: (await listCheckpoints(path)).map(({ name }) => name),
       },
     ];
   }
@@ -81,14 +82,6 @@ async function measurementFiles(folder: string, names?: string[]): Promise<strin
     .filter((name) => parseMeasurementFileName(name) !== undefined)
     .sort(compareText)
     .map((name) => join(folder, name));
-}
-
-async function checkpointNames(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
-  return entries
-    .filter((entry) => entry.isDirectory() && /^\d+$/.test(entry.name))
-    .map((entry) => entry.name)
-    .sort(compareText);
 }
 
 /** By code units: the same order on every machine, whatever its language. */

@@ -1,7 +1,10 @@
 import { access } from 'node:fs/promises';
-import { join } from 'node:path';
 import { z } from 'zod';
+import { configSchema } from '../config.js';
+import { provenanceSchema, runPaths } from '../files/run.js';
 import { readJson } from '../io/json.js';
+import { checkpointSteps } from '../training/checkpoint-schedule.js';
+import { type Phase, phaseAt } from '../training/schedule.js';
 
 /** What a row takes from its run; every field may be missing, since older runs and other tools wrote less. */
 export interface RunFacts {
@@ -13,31 +16,18 @@ export interface RunFacts {
   /** Tokens in the training split. */
   uniqueTokens: number | null;
   /** Phase of the learning-rate schedule after that many tokens; null where the configuration does not say. */
-  phaseAt(tokens: number): 'warmup' | 'stable' | 'decay' | null;
+  phaseAt(tokens: number): Phase | null;
+  /** Tokens at which the configuration plans a checkpoint. */
+  planned: number[];
 }
 
-const optionalNumber = z.number().nullish();
-const optionalText = z.string().nullish();
-
-/** The part of RUN/config.json that the table needs; other keys are the run's own business. */
-const configSchema = z.looseObject({
-  seed: optionalNumber,
-  learningRate: optionalNumber,
-  batchTokens: optionalNumber,
-  engine: optionalText,
-  precision: optionalText,
-  schedule: optionalText,
-  tokens: optionalNumber,
-  warmup: optionalNumber,
-  decay: optionalNumber,
-});
-type RunConfig = z.output<typeof configSchema>;
-
-/** Likewise of RUN/provenance.json. */
-const provenanceSchema = z.looseObject({
-  engine: z.union([z.string(), z.looseObject({ name: optionalText })]).nullish(),
-  precision: optionalText,
-  data: z.looseObject({ trainTokens: optionalNumber }).nullish(),
+/** What the table takes from RUN/config.json, where a complete one is not to be had. */
+const looseConfigSchema = z.looseObject({
+  seed: z.number().nullish(),
+  learningRate: z.number().nullish(),
+  batchTokens: z.number().nullish(),
+  engine: z.string().nullish(),
+  precision: z.string().nullish(),
 });
 
 export const NO_RUN: RunFacts = {
@@ -48,29 +38,28 @@ export const NO_RUN: RunFacts = {
   precision: null,
   uniqueTokens: null,
   phaseAt: () => null,
+  planned: [],
 };
 
 /** @throws SparselawError (status 3) naming the file when one that exists is not what a run writes */
 export async function readRunFacts(run: string): Promise<RunFacts> {
-  const config = await readJson(join(run, 'config.json'), configSchema);
-  const provenance = await readIfThere(join(run, 'provenance.json'), provenanceSchema);
-  const engine = provenance?.engine;
+  const paths = runPaths(run);
+  const loose = await readJson(paths.config, looseConfigSchema);
+  const config = configSchema.safeParse(loose).data;
+  const provenance = await readIfThere(paths.provenance, provenanceSchema);
+  const session = provenance?.sessions.at(-1);
   return {
-    seed: config.seed ?? null,
-    learningRate: config.learningRate ?? null,
-    batchTokens: config.batchTokens ?? null,
-    engine: (typeof engine === 'object' ? engine?.name : engine) ?? config.engine ?? null,
-    precision: provenance?.precision ?? config.precision ?? null,
-    uniqueTokens: provenance?.data?.trainTokens ?? null,
-    phaseAt: (tokens) => phaseAt(config, tokens),
+    seed: loose.seed ?? null,
+    learningRate: loose.learningRate ?? null,
+    batchTokens: loose.batchTokens ?? null,
+    engine: session?.engine ?? loose.engine ?? null,
+    precision: session?.precision ?? loose.precision ?? null,
+    uniqueTokens: provenance?.data.trainTokens ?? null,
+    phaseAt: (tokens) => (config ? phaseAt(config, tokens) : null),
+    planned: config
+      ? checkpointSteps(config.checkpoints, config).map((step) => step * config.batchTokens)
+      : [],
   };
-}
-
-/** A cosine schedule has no stable phase, and never an abrupt decay either: after its warm-up nothing is said. */
-function phaseAt({ schedule, tokens: total, warmup, decay }: RunConfig, tokens: number) {
-  if (typeof warmup === 'number' && tokens < warmup) return 'warmup';
-  if (schedule !== 'wsd' || typeof total !== 'number' || typeof decay !== 'number') return null;
-  return tokens > total - decay ? 'decay' : 'stable';
 }
 
 async function readIfThere<Schema extends z.ZodType>(

@@ -2,9 +2,10 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { checkpointName } from '../../src/files/run.js';
 import { TABLE_COLUMN_NAMES } from '../../src/files/table.js';
 import { buildTable, describeMissing } from '../../src/table/build.js';
-import { checkpointName, measurement, writeRun } from './synthetic-run.js';
+import { measurement, runConfig, runProvenance, writeRun } from './synthetic-run.js';
 
 let folder: string;
 beforeEach(async () => {
@@ -20,8 +21,8 @@ describe('buildTable', () => {
     const run = await writeRun(join(folder, 'relu-64'), {
       checkpoints: [131_072],
       measurements: [at(131_072)],
-      config: { schedule: 'wsd', tokens: 262_144, warmup: 4096, decay: 0, precision: 'float32' },
-      provenance: { engine: 'xla', data: { trainTokens: 65_536 } },
+      config: runConfig({ tokens: 131_072, warmup: 4096, checkpoints: '131072' }),
+      provenance: runProvenance(),
     });
     const { rows, missing } = await buildTable({ inputs: [run] });
     expect(missing).toEqual([]);
@@ -76,42 +77,48 @@ describe('buildTable', () => {
     expect(keys).toEqual([...one('a'), ...one('b')]);
   });
 
-  it('marks warm-up and decay, and says nothing for a cosine', async () => {
-    const config = { schedule: 'wsd', tokens: 10_000, warmup: 1000, decay: 2000 };
-    const tokens = [500, 1000, 8000, 8001];
-    await writeRun(join(folder, 'wsd'), {
-      checkpoints: tokens,
-      measurements: tokens.map((t) => at(t)),
-      config,
+  it('tells the phases of the schedule apart, and says nothing where the configuration does not', async () => {
+    const tokens = [640, 1280, 6400, 6464];
+    const measurements = tokens.map((t) => at(t));
+    const flags = { tokens: 7680, warmup: 640, decay: 1280, checkpoints: tokens.join(',') };
+    await writeRun(join(folder, '1-wsd'), { checkpoints: [], measurements, config: runConfig(flags) });
+    await writeRun(join(folder, '2-cosine'), {
+      checkpoints: [],
+      measurements,
+      config: runConfig({ ...flags, schedule: 'cosine' }),
     });
-    await writeRun(join(folder, 'x-cosine'), {
-      checkpoints: tokens,
-      measurements: tokens.map((t) => at(t)),
-      config: { ...config, schedule: 'cosine' },
-    });
+    await writeRun(join(folder, '3-unknown'), { checkpoints: [], measurements });
     const { rows } = await buildTable({ inputs: [folder] });
     expect(rows.map((row) => row.phase)).toEqual([
       ...['warmup', 'stable', 'stable', 'decay'],
-      ...['warmup', null, null, null],
+      ...['warmup', 'decay', 'decay', 'decay'],
+      ...[null, null, null, null],
     ]);
   });
 
-  it('names checkpoints that lack a measurement others have, and writes no row for them', async () => {
+  it('names checkpoints that are missing or unmeasured, and writes no row for them', async () => {
     await writeRun(join(folder, 'relu-64'), {
       checkpoints: [1024, 2048, 4096],
       measurements: [
         ...[1024, 4096].map((t) => at(t)),
         at(2048, { metric: 'topk', kRatio: 0.1, pPercent: undefined, settingsHash: 'ee' }),
       ],
+      config: runConfig({ tokens: 8192, checkpoints: '1024,2048,4096' }),
     });
     await writeRun(join(folder, 'silu-64'), { checkpoints: [1024], measurements: [] });
     const { rows, missing } = await buildTable({ inputs: [folder] });
     expect(rows).toHaveLength(3);
     expect(describeMissing(missing)).toEqual([
+      'relu-64: 1 planned checkpoint not there: 000000000008192',
       'relu-64: 1 checkpoint without pplp (p = 1 %): 000000000002048',
       'relu-64: 2 checkpoints without topk (k = 0.1): 000000000001024, 000000000004096',
-      'silu-64: 1 checkpoint without any metric: 000000000001024',
+      'silu-64: 1 checkpoint without any measurement: 000000000001024',
     ]);
+  });
+
+  it('does not miss a checkpoint whose weights were removed after measuring', async () => {
+    await writeRun(join(folder, 'relu-64'), { checkpoints: [2048], measurements: [at(1024), at(2048)] });
+    expect((await buildTable({ inputs: [folder] })).missing).toEqual([]);
   });
 
   it('refuses two measuring precisions in a run unless told', async () => {

@@ -1,5 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { resolveConfig } from '../../src/config.js';
+import { checkpointName, type Provenance } from '../../src/files/run.js';
 import { measurementFileName, type SparsityMeasurement, sparsitySchema } from '../../src/files/sparsity.js';
 
 /** A measurement that satisfies the schema; tests change what they are about. */
@@ -80,18 +82,59 @@ export interface SyntheticRun {
   checkpoints: number[];
   measurements: SparsityMeasurement[];
   config?: Record<string, unknown>;
-  provenance?: Record<string, unknown>;
+  provenance?: Provenance;
   /** Lines of metrics.jsonl. */
   metrics?: Record<string, unknown>[];
 }
 
-export const checkpointName = (tokens: number) => String(tokens).padStart(15, '0');
+/** A complete configuration, as a run folder holds it. */
+export const runConfig = (flags: Record<string, unknown>) =>
+  resolveConfig({
+    flags: { data: 'corpus', seqLen: 64, batchTokens: 64, learningRate: 0.01, seed: 7, width: 64, ...flags },
+    corpusVocabSize: 512,
+  });
+
+/** What `train` writes about where a run came from. */
+export const runProvenance = (change: Partial<Provenance> = {}): Provenance => ({
+  schemaVersion: 1,
+  runId: 'relu-64',
+  configSha256: 'a'.repeat(64),
+  data: {
+    path: 'corpus',
+    manifestSha256: 'd'.repeat(64),
+    tokenizerSha256: 'e'.repeat(64),
+    trainTokens: 65_536,
+    validationTokens: 8192,
+  },
+  model: { parametersTotal: 131_648, parametersNonEmbedding: 98_880, flopsPerToken: 8e5 },
+  steps: 64,
+  epochs: 2,
+  sessions: [
+    {
+      startedAt: '2026-01-02T03:04:05.000Z',
+      endedAt: '2026-01-02T03:14:05.000Z',
+      fromStep: 0,
+      toStep: 64,
+      outcome: 'done',
+      engine: 'xla',
+      device: 'cpu',
+      deviceDescription: 'a CPU',
+      precision: 'float32',
+      deterministic: true,
+      host: { cpu: 'a CPU', cores: 2, memoryBytes: 8e9, platform: 'linux-x64' },
+      versions: { sparselaw: '0.1.0', node: '20.20.2' },
+      gitRevision: null,
+      commandLine: ['sparselaw', 'train', '--width', '64'],
+    },
+  ],
+  ...change,
+});
 
 /** Writes a run folder of the shape that `train` and `measure` leave. */
 export async function writeRun(folder: string, run: SyntheticRun): Promise<string> {
   await mkdir(join(folder, 'sparsity'), { recursive: true });
   const write = (name: string, value: unknown) => writeFile(join(folder, name), `${JSON.stringify(value)}\n`);
-  await write('config.json', { seed: 7, learningRate: 0.01, batchTokens: 2048, ...run.config });
+  await write('config.json', run.config ?? {});
   if (run.provenance) await write('provenance.json', run.provenance);
   if (run.metrics) {
     await writeFile(
