@@ -1,0 +1,171 @@
+import { createReadStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+import type { CsvError } from 'csv-parse';
+import { inputError, SparselawError } from '../errors.js';
+import { type Fit, type FitFile, fitFileSchema } from '../files/fit.js';
+import { withFile } from '../io/file-error.js';
+import { readJson } from '../io/json.js';
+import { printable } from '../io/printable.js';
+
+export type Cell = string | number | null;
+
+/** What a reader of rows is told: the columns once, then every row with its line (or row number) in the file. */
+export interface RowVisitor {
+  columns(names: string[]): void;
+  row(cells: readonly Cell[], line: number): void;
+}
+
+export type TableKind = 'csv' | 'parquet' | 'fit';
+
+const PARQUET_MAGIC = 'PAR1';
+
+/** The kind of table by content: Parquet's magic, a JSON object, else CSV. */
+async function tableKind(path: string): Promise<TableKind> {
+  return withFile('read', path, async () => {
+    const stream = createReadStream(path, { start: 0, end: 63 });
+    const parts: Buffer[] = [];
+    for await (const part of stream) parts.push(part as Buffer);
+    const head = Buffer.concat(parts).toString('latin1');
+    if (head.startsWith(PARQUET_MAGIC)) return 'parquet';
+    return /^\s*\{/.test(head) ? 'fit' : 'csv';
+  });
+}
+
+/** Streams the rows of a CSV, a Parquet file or a fit.json (one row a group) to the visitor. */
+export async function readRows(path: string, visitor: RowVisitor): Promise<TableKind> {
+  const kind = await tableKind(path);
+  if (kind === 'csv') await readCsvRows(path, visitor);
+  else if (kind === 'parquet') await readParquetRows(path, visitor);
+  else readFitRows(await readJson(path, fitFileSchema), visitor);
+  return kind;
+}
+
+/** A million rows pass through without being held: csv-parse calls back for each and keeps none. */
+async function readCsvRows(path: string, visitor: RowVisitor): Promise<void> {
+  const { parse } = await import('csv-parse');
+  let header: string[] | null = null;
+  const parser = parse({
+    bom: true,
+    skip_empty_lines: true,
+    comment: '#',
+    // Only whole lines: a # inside a cell is text.
+    comment_no_infix: true,
+    record_delimiter: ['\r\n', '\n'],
+    max_record_size: 1_000_000,
+    on_record: (cells: string[], { lines }) => {
+      if (header) {
+        visitor.row(cells, lines);
+      } else {
+        header = cells.map((cell) => cell.trim());
+        checkHeader(header, path);
+        visitor.columns(header);
+      }
+      return null;
+    },
+  });
+  parser.resume();
+  try {
+    await withFile('read', path, () => pipeline(createReadStream(path, { highWaterMark: 2 ** 20 }), parser));
+  } catch (error) {
+    throw csvError(error as CsvError & { lines?: number }, path);
+  }
+  if (!header) throw inputError(`${printable(path)} holds no header row.`, { code: 'empty-table' });
+}
+
+function checkHeader(header: string[], path: string): void {
+  const repeated = header.find((name, i) => header.indexOf(name) !== i);
+  if (repeated !== undefined) {
+    throw inputError(`${printable(path)}: the column "${printable(repeated)}" stands twice in the header.`, {
+      code: 'duplicate-column',
+    });
+  }
+}
+
+function csvError(error: CsvError & { lines?: number }, path: string): unknown {
+  if (error instanceof SparselawError || !error.code?.startsWith('CSV_')) return error;
+  const says: Record<string, string> = {
+    CSV_RECORD_INCONSISTENT_FIELDS_LENGTH: 'the row has another number of cells than the header',
+    CSV_QUOTE_NOT_CLOSED: 'a quote is opened and never closed',
+    CSV_INVALID_CLOSING_QUOTE: 'text follows a closing quote',
+    INVALID_OPENING_QUOTE: 'a quote stands inside an unquoted cell',
+  };
+  const where = error.lines === undefined ? '' : `, line ${error.lines}`;
+  const what = says[error.code] ?? printable(error.message);
+  return inputError(`${printable(path)}${where}: ${what}.`, { code: 'bad-csv', cause: error });
+}
+
+async function readParquetRows(path: string, visitor: RowVisitor): Promise<void> {
+  const { parquetMetadataAsync, parquetReadObjects, parquetSchema } = await import('hyparquet');
+  const bytes = await withFile('read', path, () => readFile(path));
+  const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
+  try {
+    const metadata = await parquetMetadataAsync(file);
+    const names = parquetSchema(metadata).children.map(({ element }) => element.name);
+    visitor.columns(names);
+    // Row groups one at a time: only one is decoded in memory.
+    let start = 0;
+    for (const group of metadata.row_groups) {
+      const end = start + Number(group.num_rows);
+      const rows = await parquetReadObjects({ file, metadata, rowStart: start, rowEnd: end });
+      for (const [i, row] of rows.entries()) {
+        visitor.row(
+          names.map((name) => toCell(row[name])),
+          start + i + 1,
+        );
+      }
+      start = end;
+    }
+  } catch (error) {
+    if (error instanceof SparselawError) throw error;
+    throw inputError(
+      `${printable(path)}: not a Parquet file that can be read (${printable(String(error))}).`,
+      {
+        code: 'bad-parquet',
+        suggestions: ['Write it uncompressed or with Snappy.'],
+        cause: error,
+      },
+    );
+  }
+}
+
+function toCell(value: unknown): Cell {
+  if (value === null || value === undefined) return null;
+  if (typeof value === 'number') return value;
+  return typeof value === 'bigint' ? Number(value) : String(value);
+}
+
+/** The law whose limit stands for a group: the one `--law auto` chose, else the best ranked, else the first. */
+export function preferredFit(file: FitFile, group: Record<string, string>): Fit | undefined {
+  const key = JSON.stringify(group);
+  const comparison = file.comparison.find((entry) => JSON.stringify(entry.group) === key);
+  const fits = file.fits.filter((fit) => JSON.stringify(fit.group) === key && fit.limit !== null);
+  const names = [comparison?.chosen?.law, ...(comparison?.ranking.map(({ law }) => law) ?? [])];
+  return names.map((law) => fits.find((fit) => fit.law === law)).find(Boolean) ?? fits[0];
+}
+
+/** One row a group: its columns, and limit, limit_low, limit_high, limit_se, law, n, verdict, params_non_embedding. */
+function readFitRows(file: FitFile, visitor: RowVisitor): void {
+  const groups = [...new Map(file.fits.map((fit) => [JSON.stringify(fit.group), fit.group])).values()];
+  const names = [...new Set(groups.flatMap((group) => Object.keys(group)))];
+  const own = ['limit', 'limit_low', 'limit_high', 'limit_se', 'law', 'n', 'verdict', 'params_non_embedding'];
+  visitor.columns([...names.filter((name) => !own.includes(name)), ...own]);
+  for (const [i, group] of groups.entries()) {
+    const fit = preferredFit(file, group);
+    if (!fit?.limit) continue;
+    visitor.row(
+      [
+        ...names.filter((name) => !own.includes(name)).map((name) => group[name] ?? null),
+        fit.limit.estimate,
+        fit.limit.interval[0],
+        fit.limit.interval[1],
+        fit.limit.standardError,
+        fit.law,
+        fit.n,
+        fit.verdict,
+        fit.modelParameters,
+      ],
+      i + 1,
+    );
+  }
+}
