@@ -12,9 +12,9 @@ import { writeFolderAtomic } from '../io/atomic.js';
 import { withFile } from '../io/file-error.js';
 import { sha256, sha256File } from '../io/hash.js';
 import { type TensorToWrite, writeSafetensors } from '../io/safetensors.js';
+import { foldMup, type HostParameters } from '../model/fold-mup.js';
 import { parameterShapes } from '../model/parameters.js';
 import type { ModelShape } from '../model/shape.js';
-import { foldMup, type HostParameters } from './fold-mup.js';
 import { type HuggingFaceOptions, huggingFaceConfig } from './hugging-face.js';
 import { stateText } from './state.js';
 
