@@ -10,18 +10,6 @@ import {
   type Tensor,
   valueAndGrads,
 } from '@tensorflow/tfjs-core';
-
-  matMul,
-  mean,
-  mul,
-  relu,
-  softmax,
-  sub,
-  sum,
-  type Tensor,
-  valueAndGrads,
-} from '@tensorflow/tfjs-core';
-
 import { type Engine, openEngine } from '../engine/index.js';
 import { disposeTree } from '../engine/tree.js';
 import { randomStream } from '../random.js';
