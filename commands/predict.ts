@@ -1,0 +1,79 @@
+import { Args, Flags } from '@oclif/core';
+import { usageError } from '../src/errors.js';
+import type { Prediction } from '../src/fit/predict.js';
+import { BaseCommand } from './_base.js';
+import { listOptions } from './_flags.js';
+
+const SUFFIXES: Record<string, number> = { k: 1e3, M: 1e6, B: 1e9, T: 1e12 };
+
+const valueFlag = Flags.custom<number>({
+  helpValue: 'VALUE,...',
+  parse: async (text) => {
+    const match = /^(.*?)([kMBT])?$/.exec(text.trim())!;
+    const value = match[1] === '' ? Number.NaN : Number(match[1]) * (match[2] ? SUFFIXES[match[2]]! : 1);
+    if (Number.isFinite(value) && value > 0) return value;
+    throw usageError(`--at: "${text}" is not a positive number.`, { code: 'bad-flag' });
+  },
+});
+
+export default class Predict extends BaseCommand<typeof Predict> {
+  static override summary = 'Values of fitted laws with prediction intervals.';
+  static override description =
+    `FIT is a fit.json. Values of x are in the table's unit (tokens, not billions); suffixes k, M, B, T are understood.
+Outside the fitted range the answer says so; where a law cannot hold (an activation ratio below 0) it is refused.`;
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> fit.json --at 100B,1T',
+    '<%= config.bin %> <%= command.id %> fit.json --at 5e10 --group run_id=relu-256 --law logspace-power',
+  ];
+  static override args = {
+    fit: Args.string({ description: 'fit.json', required: true }),
+  };
+  static override flags = {
+    at: valueFlag({ ...listOptions, summary: "Values of x, in the table's unit.", required: true }),
+    group: Flags.string({
+      ...listOptions,
+      summary: 'Groups wanted: COL=VALUE, or a value of any group column; all must hold.',
+      helpValue: 'G,...',
+    }),
+    law: Flags.string({ summary: 'Law wanted [default: the chosen or best ranked].', helpValue: 'LAW' }),
+  };
+
+  async run(): Promise<{ predictions: Prediction[] }> {
+    const [{ readJson }, { fitFileSchema }, { predict }] = await Promise.all([
+      import('../src/io/json.js'),
+      import('../src/files/fit.js'),
+      import('../src/fit/predict.js'),
+    ]);
+    const file = await readJson(this.args.fit, fitFileSchema);
+    const predictions = predict(file, this.flags);
+    if (!this.jsonEnabled()) await this.print(predictions, file.y);
+    return { predictions };
+  }
+
+  private async print(predictions: Prediction[], y: string): Promise<void> {
+    const [{ default: Table }, { shortInterval, shortNumber }, { groupName }] = await Promise.all([
+      import('cli-table3'),
+      import('../src/fit/summary.js'),
+      import('../src/fit/series.js'),
+    ]);
+    const percent = `${100 * (predictions[0]?.level ?? 0.95)} %`;
+    const table = new Table({
+      head: ['group', 'law', 'at', y, `${percent} interval`, ''],
+      style: { head: [], border: [], compact: true },
+    });
+    for (const item of predictions) {
+      const interval = item.interval ? shortInterval(item.interval) : 'none';
+      const place = item.range === 'inside' ? '' : 'extrapolated';
+      table.push([
+        groupName(item.group),
+        item.law,
+        shortNumber(item.at),
+        shortNumber(item.value),
+        interval,
+        place,
+      ]);
+    }
+    this.log(table.toString());
+    for (const note of new Set(predictions.flatMap((item) => item.notes))) this.log(`! ${note}`);
+  }
+}
