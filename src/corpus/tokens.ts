@@ -101,7 +101,14 @@ function readerOf(shards: readonly TokenShard[], length: number, name: string): 
     starts.push(total);
     total += shard.count;
   }
-  if (total !== length) throw new Error(`${name}: shards hold ${total} tokens, the manifest says ${length}`);
+  if (total !== length) {
+    throw inputError(
+      `${printable(name)}: the shards hold ${total} tokens, ${MANIFEST_FILE} says ${length}.`,
+      {
+        code: 'bad-manifest',
+      },
+    );
+  }
   return (start, count) => {
     checkRange(start, count, length, name);
     const ids = new Int32Array(count);

@@ -33,6 +33,8 @@ export const manifestSchema = z.object({
   schemaVersion: z.literal(1),
   /** SHA-256 of the canonical JSON of all else in this file: the identity of the data set. */
   sha256: sha256Hex,
+  /** SHA-256 of the sources' hashes and of every option: an equal recipe need not be built again. */
+  recipe: sha256Hex,
   tokenizer: z.object({
     sha256: sha256Hex,
     /** One more than the largest id. */

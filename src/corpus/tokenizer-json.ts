@@ -1,0 +1,83 @@
+import { z } from 'zod';
+import { inputError } from '../errors.js';
+import { checkValue, parseJson, readTextFile } from '../io/json.js';
+import { printable } from '../io/printable.js';
+
+/** The largest published tokenizer.json have about 35 MB. */
+const MAX_TOKENIZER_BYTES = 128 * 2 ** 20;
+/** A vocabulary beyond this would make an embedding larger than any model of interest. */
+const MAX_ID = 2 ** 24;
+
+const addedToken = z.looseObject({
+  id: z.int().min(0).max(MAX_ID),
+  content: z.string(),
+  single_word: z.boolean().default(false),
+  lstrip: z.boolean().default(false),
+  rstrip: z.boolean().default(false),
+});
+
+const component = z.looseObject({ type: z.string() }).nullish();
+
+/** What of a tokenizer.json is looked at here; the rest is the tokenizer library's. */
+export const tokenizerJsonSchema = z.looseObject({
+  added_tokens: z.array(addedToken).default([]),
+  normalizer: component,
+  pre_tokenizer: component,
+  post_processor: component,
+  decoder: component,
+  model: z.looseObject({
+    // Files of old versions leave the type out.
+    type: z.string().optional(),
+    vocab: z.union([z.record(z.string(), z.int().min(0).max(MAX_ID)), z.array(z.unknown()).max(MAX_ID)]),
+    dropout: z.number().nullish(),
+  }),
+});
+export type TokenizerJson = z.output<typeof tokenizerJsonSchema>;
+
+export interface TokenizerFile {
+  path: string;
+  /** As in the file, byte for byte. */
+  text: string;
+  json: TokenizerJson;
+}
+
+/** Reads and checks a tokenizer.json. @throws SparselawError (status 3) naming the file and the value */
+export async function readTokenizerFile(path: string): Promise<TokenizerFile> {
+  return parseTokenizer(await readTextFile(path, { maxBytes: MAX_TOKENIZER_BYTES }), path);
+}
+
+/** `readTokenizerFile` for text in memory; `path` names it in messages. */
+export function parseTokenizer(text: string, path: string): TokenizerFile {
+  const json = checkValue(parseJson(text, path), tokenizerJsonSchema, path);
+  if (json.model.dropout) {
+    throw inputError(`${printable(path)}: merges are dropped at random (dropout ${json.model.dropout}).`, {
+      code: 'bad-tokenizer',
+      suggestions: ['Set "dropout" to null: ids must be the same each time.'],
+    });
+  }
+  return { path, text, json };
+}
+
+/** One more than the largest id: the rows that an embedding needs, also where ids leave gaps. */
+export function vocabSizeOf({ added_tokens: added, model: { vocab } }: TokenizerJson): number {
+  let largest = Array.isArray(vocab) ? vocab.length - 1 : -1;
+  if (!Array.isArray(vocab)) for (const id of Object.values(vocab)) if (id > largest) largest = id;
+  for (const { id } of added) if (id > largest) largest = id;
+  return largest + 1;
+}
+
+/** Names of the token that ends a document, in the order tried. */
+const SEPARATORS = ['<|endoftext|>', '<|end_of_text|>', '</s>', '<eos>', '<|im_end|>', '[SEP]'];
+
+/** The token written between documents: the one named, or the first known end-of-text token. */
+export function separatorOf(
+  { added_tokens: added, model: { vocab } }: TokenizerJson,
+  name?: string,
+): { token: string; id: number } | undefined {
+  for (const token of name === undefined ? SEPARATORS : [name]) {
+    const known = added.find(({ content }) => content === token)?.id;
+    const id = known ?? (Array.isArray(vocab) || !Object.hasOwn(vocab, token) ? undefined : vocab[token]);
+    if (id !== undefined) return { token, id };
+  }
+  return undefined;
+}
