@@ -1,0 +1,60 @@
+/** Sizes of the demo, chosen so that the whole of it stays under five minutes on two CPU cores. */
+export interface DemoPreset {
+  vocabSize: number;
+  /** Flags of `train` that both models share. */
+  train: Record<string, string>;
+  /** Tokens that each checkpoint is measured on. */
+  measureTokens: string;
+}
+
+/** Compiled programs: about 80 thousand tokens a second at this size. */
+export const XLA_PRESET: DemoPreset = {
+  vocabSize: 512,
+  train: {
+    layers: '2',
+    width: '64',
+    ff: '160',
+    heads: '2',
+    'seq-len': '64',
+    'batch-tokens': '1024',
+    tokens: '3M',
+    checkpoints: 'log:100k..3M:14',
+    'learning-rate': '0.003',
+    warmup: '50k',
+    schedule: 'wsd',
+    seed: '1',
+  },
+  measureTokens: '32k',
+};
+
+/** Op by op in WebAssembly: a tenth of the speed or less, so a smaller model, fewer tokens, fewer windows. */
+export const WASM_PRESET: DemoPreset = {
+  vocabSize: 384,
+  train: {
+    ...XLA_PRESET.train,
+    width: '32',
+    ff: '80',
+    'seq-len': '32',
+    'batch-tokens': '512',
+    tokens: '200k',
+    checkpoints: 'log:10k..200k:12',
+    warmup: '5k',
+  },
+  measureTokens: '4k',
+};
+
+/** Seconds-long: what the tests run. */
+export const TINY_PRESET: DemoPreset = {
+  vocabSize: 300,
+  train: {
+    ...WASM_PRESET.train,
+    width: '16',
+    ff: '40',
+    'seq-len': '16',
+    'batch-tokens': '128',
+    tokens: '12k',
+    checkpoints: 'log:1k..12k:7',
+    warmup: '1k',
+  },
+  measureTokens: '1k',
+};

@@ -1,0 +1,126 @@
+import { spawn } from 'node:child_process';
+import { access, mkdir, readFile } from 'node:fs/promises';
+import type { EngineName } from '../engine/index.js';
+import { EXIT, interruptedError, SparselawError } from '../errors.js';
+import type { DemoPreset } from './presets.js';
+import { DEMO_MODELS, type DemoStage, demoPaths, demoStages } from './stages.js';
+
+export interface DemoOptions {
+  out: string;
+  /** The shipped text. */
+  text: string;
+  preset: DemoPreset;
+  engine: EngineName;
+  /** Path of the program's executable script. */
+  program: string;
+  quiet: boolean;
+  announce: (message: string) => void;
+  signal: AbortSignal;
+}
+
+export interface DemoLaw {
+  activation: string;
+  formula: string;
+  verdict: string;
+  limit: { estimate: number | null; interval: [number | null, number | null] | null };
+}
+
+export interface DemoResult {
+  report: string;
+  table: string;
+  fits: string[];
+  laws: DemoLaw[];
+}
+
+const exists = (path: string) =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
+
+/**
+ * Runs one command of this program; its progress goes to our stderr, its result is kept from stdout.
+ * @throws SparselawError with the command's own status.
+ */
+export function runStage(
+  program: string,
+  args: string[],
+  quiet: boolean,
+  signal: AbortSignal,
+): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [program, ...args, ...(quiet ? ['--quiet'] : [])], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let output = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+    // A terminal's Ctrl-C reaches the child by itself; a signal to us alone must be passed on.
+    const passOn = () => child.kill('SIGTERM');
+    signal.addEventListener('abort', passOn, { once: true });
+    child.on('error', reject);
+    child.on('close', (status) => {
+      signal.removeEventListener('abort', passOn);
+      if (status === 0) return resolve(output);
+      const words = `sparselaw ${args.slice(0, 2).join(' ')}`;
+      if (signal.aborted || status === EXIT.interrupted) {
+        return reject(
+          interruptedError(`Stopped at \`${words}\`.`, {
+            code: 'interrupted',
+            suggestions: ['The same demo command goes on from there.'],
+          }),
+        );
+      }
+      const known = Object.values(EXIT).find((value) => value === status) ?? EXIT.bug;
+      reject(
+        new SparselawError(`\`${words}\` failed with status ${status}.`, known, {
+          code: 'demo-stage-failed',
+          suggestions: [`See the message above; to repeat it: sparselaw ${args.join(' ')}`],
+        }),
+      );
+    });
+  });
+}
+
+interface FitSummary {
+  fits: { formula: string; verdict: string; limit?: DemoLaw['limit'] | null }[];
+}
+
+async function readLaw(activation: string, path: string): Promise<DemoLaw> {
+  const { fits } = JSON.parse(await readFile(path, 'utf8')) as FitSummary;
+  const fit = fits[0];
+  return {
+    activation,
+    formula: fit?.formula ?? '',
+    verdict: fit?.verdict ?? 'not fitted',
+    limit: fit?.limit ?? { estimate: null, interval: null },
+  };
+}
+
+/** Text to report: runs every stage whose output is not there yet, and reads the two laws back. */
+export async function runDemo(options: DemoOptions): Promise<DemoResult> {
+  const { out, announce, program, quiet, signal } = options;
+  await mkdir(out, { recursive: true });
+  const stages: DemoStage[] = demoStages(out, options.text, options.preset, options.engine);
+  let changed = false;
+  for (const [index, { title, args, output }] of stages.entries()) {
+    const place = `[${index + 1}/${stages.length}]`;
+    // Everything after the first stage that ran is made anew, except runs, which know how to resume.
+    if (!changed && (await exists(output))) {
+      announce(`${place} ${title}: already there.`);
+      continue;
+    }
+    announce(`${place} ${title}\n      sparselaw ${args.join(' ')}`);
+    const resumable = args[0] === 'train' && (await exists(demoRunOf(args)));
+    if (args[0] === 'train' && (await exists(output))) continue;
+    await runStage(program, resumable ? [...args, '--resume'] : args, quiet, signal);
+    changed = true;
+  }
+  const paths = demoPaths(out);
+  const fits = DEMO_MODELS.map(({ activation }) => paths.fit(activation));
+  const laws = await Promise.all(DEMO_MODELS.map(({ activation }, i) => readLaw(activation, fits[i]!)));
+  return { report: paths.report, table: paths.table, fits, laws };
+}
+
+const demoRunOf = (args: string[]) => `${args[args.indexOf('--out') + 1]}/config.json`;
