@@ -54,6 +54,7 @@ const DEFAULTS = {
   mup: null,
   seqLen: 256,
   validationTokens: null,
+  batchOrder: 'epochs',
   tokens: 10_000_000,
   batchTokens: 8192,
   accumulate: 1,
@@ -87,7 +88,8 @@ type Origin = (key: string) => { place: string; fail: typeof inputError };
 function originOf({ file, flags }: ConfigSources): Origin {
   return (key) => {
     const top = key.split('.')[0]!;
-    if (flags?.[top] !== undefined) return { place: `--${flagName(top)}`, fail: usageError };
+    if (flags?.[top] !== undefined)
+      return { place: `--${flagName(key).replace('.', '-')}`, fail: usageError };
     if (file && top in file.values) {
       const line = file.lines.get(key) ?? file.lines.get(top);
       return { place: `${printable(file.path)}, line ${line ?? '?'}: ${printable(key)}`, fail: inputError };

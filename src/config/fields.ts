@@ -72,15 +72,13 @@ const boolean = ([group, summary]: About) =>
   z.boolean().register(fieldInfo, { kind: 'boolean', group, summary, expects: 'true or false' });
 
 const choice = <const T extends readonly [string, ...string[]]>(choices: T, [group, summary]: About) =>
-  z
-    .enum(choices)
-    .register(fieldInfo, {
-      kind: 'choice',
-      group,
-      summary,
-      choices,
-      expects: `one of ${choices.join(', ')}`,
-    });
+  z.enum(choices).register(fieldInfo, {
+    kind: 'choice',
+    group,
+    summary,
+    choices,
+    expects: `one of ${choices.join(', ')}`,
+  });
 
 const text = (kind: 'path' | 'text', expects: string, [group, summary]: About) =>
   z.string().min(1).register(fieldInfo, { kind, group, summary, expects });
@@ -139,6 +137,10 @@ export const CONFIG_FIELDS = {
       summary: 'At most so many predictions of the validation set; default: all of it.',
       expects: 'null or a whole number of at least 1, such as 100k',
     }),
+  batchOrder: choice(
+    ['epochs', 'random'],
+    ['DATA', 'Windows of the text: shuffled anew each epoch, or drawn at random offsets.'],
+  ),
   tokens: quantity(1, ['OPTIMISER', 'Tokens to train on, rounded to whole steps.']),
   batchTokens: quantity(1, ['OPTIMISER', 'Tokens a step.']),
   accumulate: integer(1, ['OPTIMISER', 'Micro-batches a step is divided into, to save memory.']),

@@ -16,9 +16,9 @@ export type ScheduleConfig = Pick<
 
 export type Phase = 'warmup' | 'stable' | 'decay';
 
-/** The phase of the step that ends at `tokens`. Cosine decays from its warm-up on. */
+/** The phase of the step that ends at `tokens`; 0, the random weights, is warm-up. Cosine decays once warm. */
 export function phaseAt(config: ScheduleConfig, tokens: number): Phase {
-  if (tokens <= config.warmup && config.warmup > 0) return 'warmup';
+  if (tokens <= config.warmup) return 'warmup';
   if (config.schedule === 'cosine') return 'decay';
   return config.schedule === 'wsd' && tokens > config.tokens - config.decay ? 'decay' : 'stable';
 }

@@ -1,0 +1,54 @@
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Config, type ConfigValues, configHash, readConfigFile, resolveConfig } from '../config.js';
+import { usageError } from '../errors.js';
+import { readManifest } from '../files/manifest.js';
+import { runPaths } from '../files/run.js';
+
+export interface RunRequest {
+  /** A configuration file. */
+  config?: string;
+  /** Configuration keys from the command line. */
+  flags?: ConfigValues;
+  /** The run's folder; default: a name made of the model and the configuration's hash, under `runs`. */
+  out?: string;
+  /** Take the configuration of the run that is there. */
+  resume?: boolean;
+}
+
+/**
+ * The configuration and folder of a run, from what the user gave and, on resume, what the run itself says.
+ * @throws SparselawError as `resolveConfig`, or status 3 for a corpus that cannot be read
+ */
+export async function configureRun(request: RunRequest): Promise<{ config: Config; out: string }> {
+  const { flags = {}, resume = false } = request;
+  const stored = request.out === undefined ? undefined : runPaths(request.out).config;
+  if (resume && stored === undefined) {
+    throw usageError('--resume needs the run to continue: --out RUN.', {
+      code: 'no-run',
+      suggestions: ['sparselaw train --resume --out runs/NAME'],
+    });
+  }
+  const path =
+    request.config ?? (resume && stored !== undefined && (await exists(stored)) ? stored : undefined);
+  const file = path === undefined ? undefined : await readConfigFile(path);
+  const data = flags.data ?? file?.values.data;
+  // A wrong type is resolveConfig's to report; without a corpus it says what is missing.
+  const manifest = typeof data === 'string' ? await readManifest(data) : undefined;
+  const config = resolveConfig({
+    ...(file ? { file } : {}),
+    flags,
+    ...(manifest ? { corpusVocabSize: manifest.tokenizer.vocabSize } : {}),
+  });
+  return { config, out: request.out ?? defaultRun(config) };
+}
+
+/** Ten hex digits tell some million configurations apart. */
+const defaultRun = (config: Config): string =>
+  join('runs', `${config.activation}-d${config.width}-l${config.layers}-${configHash(config).slice(0, 10)}`);
+
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );

@@ -1,0 +1,170 @@
+import type { Tensor } from '@tensorflow/tfjs-core';
+import { type Config, shapeOf } from '../config.js';
+import type { Engine } from '../engine/index.js';
+import { disposeTree } from '../engine/tree.js';
+import { numericsError } from '../errors.js';
+import type { HostParameters } from '../model/fold-mup.js';
+import { parameterShapes } from '../model/parameters.js';
+import { type AdamwState, biasCorrections, type TensorMap } from './adamw.js';
+import type { TrainingData } from './data.js';
+import { learningRateAt } from './schedule.js';
+import { compileStep, compileValidation } from './step.js';
+import { type Validation, validate } from './validate.js';
+
+/** What a step tells once its values have arrived, some steps after it was queued. */
+export interface StepReport {
+  /** Steps done with this one. */
+  step: number;
+  loss: number;
+  gradientNorm: number;
+  learningRate: number;
+}
+
+/** AdamW's state on the host. */
+export interface HostState {
+  parameters: HostParameters;
+  firstMoment: HostParameters;
+  secondMoment: HostParameters;
+}
+
+/**
+ * Steps that may be queued before the oldest one's loss must have arrived: enough that the device never waits
+ * for the host, few enough that a diverged run stops soon and the queue stays small.
+ */
+const STEPS_IN_FLIGHT = 3;
+
+/** The state of training on a device, and the programs that advance and judge it. */
+export interface Trainer {
+  /** Steps queued so far. */
+  readonly step: number;
+  /** Queues the next step, and hands over the batch after it while that runs. */
+  advance(): Promise<void>;
+  /** Waits until every queued step has been reported. @throws SparselawError (status 5) */
+  drain(): Promise<void>;
+  /** Call drained. */
+  validate(): Promise<Validation>;
+  /** Copies the state to the host. Call drained. */
+  download(): Promise<HostState>;
+  dispose(): void;
+}
+
+export interface TrainerOptions {
+  engine: Engine;
+  config: Config;
+  data: TrainingData;
+  state: HostState;
+  /** Steps done before. */
+  step: number;
+  /** Steps of the whole run: no batch is read past it. */
+  steps: number;
+  onReport(report: StepReport): void;
+}
+
+export function createTrainer(options: TrainerOptions): Trainer {
+  const { engine, config, data, steps, onReport } = options;
+  const shape = shapeOf(config);
+  const program = compileStep(engine, config);
+  const validation = compileValidation(engine, shape);
+  const rows = config.batchTokens / config.seqLen / config.accumulate;
+  let state = uploadState(engine, parameterShapes(shape), options.state);
+  let step = options.step;
+  let failure: Error | undefined;
+  const inFlight: Promise<void>[] = [];
+
+  const uploadBatch = (index: number): Tensor =>
+    engine.upload({
+      dtype: 'int32',
+      shape: [config.accumulate, rows, config.seqLen + 1],
+      values: data.batch(index),
+    });
+  let batch: Tensor | undefined = step < steps ? uploadBatch(step) : undefined;
+
+  const report = async (metrics: Tensor, done: number, learningRate: number): Promise<void> => {
+    const [loss, gradientNorm] = (await metrics.data()) as Float32Array;
+    metrics.dispose();
+    // Later steps only repeat the first bad one.
+    if (failure) return;
+    for (const [what, value] of [
+      ['loss', loss!],
+      ['gradient norm', gradientNorm!],
+    ] as const) {
+      if (!Number.isFinite(value)) failure ??= diverged(what, value, done, done * config.batchTokens);
+    }
+    if (!failure) onReport({ step: done, loss: loss!, gradientNorm: gradientNorm!, learningRate });
+  };
+  const settle = async (allowed: number): Promise<void> => {
+    while (inFlight.length > allowed) await inFlight.shift();
+    if (failure) throw failure;
+  };
+
+  return {
+    get step() {
+      return step;
+    },
+    async advance() {
+      const learningRate = learningRateAt(config, step);
+      const { firstCorrection, secondCorrection } = biasCorrections(step + 1, config);
+      const scalars = engine.upload({
+        dtype: 'float32',
+        shape: [3],
+        values: Float32Array.of(learningRate, firstCorrection, secondCorrection),
+      });
+      const tokens = batch!;
+      const result = await program.run(state, { tokens, scalars });
+      ({ state } = result);
+      tokens.dispose();
+      scalars.dispose();
+      step += 1;
+      const arrival = report(result.metrics, step, learningRate);
+      // Awaited some steps later: a rejection until then is not unhandled.
+      arrival.catch(() => undefined);
+      inFlight.push(arrival);
+      batch = step < steps ? uploadBatch(step) : undefined;
+      await settle(STEPS_IN_FLIGHT);
+    },
+    drain: () => settle(0),
+    validate: () => validate(engine, validation, state.parameters, data, rows),
+    download: async () => ({
+      parameters: await downloadMap(state.parameters),
+      firstMoment: await downloadMap(state.firstMoment),
+      secondMoment: await downloadMap(state.secondMoment),
+    }),
+    dispose() {
+      batch?.dispose();
+      disposeTree(state);
+      program.dispose();
+      validation.dispose();
+    },
+  };
+}
+
+function uploadState(
+  engine: Engine,
+  shapes: Readonly<Record<string, number[]>>,
+  state: HostState,
+): AdamwState {
+  const upload = (group: HostParameters): TensorMap =>
+    Object.fromEntries(
+      Object.entries(shapes).map(([name, shape]) => [
+        name,
+        engine.upload({ dtype: 'float32', shape, values: group[name]! }),
+      ]),
+    );
+  return {
+    parameters: upload(state.parameters),
+    firstMoment: upload(state.firstMoment),
+    secondMoment: upload(state.secondMoment),
+  };
+}
+
+async function downloadMap(tensors: TensorMap): Promise<HostParameters> {
+  const values: Record<string, Float32Array> = {};
+  for (const [name, tensor] of Object.entries(tensors)) values[name] = (await tensor.data()) as Float32Array;
+  return values;
+}
+
+const diverged = (what: string, value: number, step: number, tokens: number) =>
+  numericsError(`Training diverged: the ${what} is ${value} at step ${step} (${tokens} tokens).`, {
+    code: 'diverged',
+    suggestions: ['Lower --learning-rate, lengthen --warmup, or clip harder with --clip.'],
+  });

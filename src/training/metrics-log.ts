@@ -1,0 +1,69 @@
+import { access, open } from 'node:fs/promises';
+import { z } from 'zod';
+import { type MetricsRow, metricsRowSchema, runPaths } from '../files/run.js';
+import { writeFileAtomic } from '../io/atomic.js';
+import { withFile } from '../io/file-error.js';
+import { appendJsonl, readJsonl } from '../io/jsonl.js';
+
+/** Appends to metrics.jsonl; rows wait in memory until `flush`. */
+export interface MetricsLog {
+  add(row: MetricsRow): void;
+  /** Writes what waits; with `sync`, onto the disk. */
+  flush(sync?: boolean): Promise<void>;
+}
+
+export function openMetricsLog(run: string): MetricsLog {
+  const path = runPaths(run).metrics;
+  let waiting: MetricsRow[] = [];
+  return {
+    add: (row) => {
+      waiting.push(row);
+    },
+    async flush(sync = false) {
+      const rows = waiting;
+      waiting = [];
+      if (rows.length > 0) await appendJsonl(path, rows);
+      if (sync) await syncFile(path);
+    },
+  };
+}
+
+async function syncFile(path: string): Promise<void> {
+  await withFile('write', path, async () => {
+    const handle = await open(path, 'a');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  });
+}
+
+const exists = (path: string) =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
+
+/**
+ * Cuts metrics.jsonl back to a step: rows past it (and what a crash left of a last line) move to
+ * metrics.discarded.jsonl. Interrupted anywhere, calling it again ends the same.
+ * @returns how many rows were moved
+ */
+export async function rewindMetrics(run: string, step: number): Promise<number> {
+  const paths = runPaths(run);
+  if (!(await exists(paths.metrics))) return 0;
+  const { rows, torn } = await readJsonl(paths.metrics, metricsRowSchema);
+  const kept = rows.filter((row) => row.step <= step);
+  const cut: unknown[] = rows.filter((row) => row.step > step);
+  if (torn !== undefined) cut.push({ torn });
+  if (cut.length === 0) return 0;
+  const before = (await exists(paths.discardedMetrics))
+    ? (await readJsonl(paths.discardedMetrics, z.unknown())).rows
+    : [];
+  const known = new Set(before.map((row) => JSON.stringify(row)));
+  const fresh = cut.filter((row) => !known.has(JSON.stringify(row)));
+  if (fresh.length > 0) await appendJsonl(paths.discardedMetrics, fresh);
+  await writeFileAtomic(paths.metrics, kept.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  return cut.length;
+}

@@ -1,0 +1,415 @@
+import { access, mkdir, rm } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
+import { setImmediate as yieldToEvents } from 'node:timers/promises';
+import type { HuggingFaceOptions } from '../checkpoint/hugging-face.js';
+import { type CheckpointToWrite, dropOldStates, writeCheckpoint } from '../checkpoint/write.js';
+import { type Config, configHash, shapeOf } from '../config.js';
+import { type Engine, openEngine } from '../engine/index.js';
+import { engineError, inputError, SparselawError } from '../errors.js';
+import { type CheckpointState, type Failure, listCheckpoints, runPaths } from '../files/run.js';
+import { writeFileAtomic } from '../io/atomic.js';
+import { withFile } from '../io/file-error.js';
+import { printable } from '../io/printable.js';
+import { initialParameters, parameterShapes } from '../model/parameters.js';
+import { checkpointSteps } from './checkpoint-schedule.js';
+import { openTrainingData, type TrainingData } from './data.js';
+import type { OnTrainEvent } from './events.js';
+import { lockRun, type RunLock } from './lock.js';
+import { createTrainer, type HostState, type StepReport, type Trainer } from './loop.js';
+import { type MetricsLog, openMetricsLog, rewindMetrics } from './metrics-log.js';
+import { startSession } from './provenance.js';
+import {
+  checkSameData,
+  continueConfig,
+  findResumePoint,
+  inspectFolder,
+  type ResumePoint,
+  readRunConfig,
+  removeLeftovers,
+  writeRunConfig,
+} from './run-folder.js';
+import { phaseAt } from './schedule.js';
+
+export interface TrainOptions {
+  /** The run's folder. */
+  out: string;
+  /** Continue the run that is there, if there is one. */
+  resume?: boolean;
+  onEvent?: OnTrainEvent;
+  /** Finish the step in hand, save and return. */
+  signal?: AbortSignal;
+  /** For the run's provenance. */
+  commandLine?: readonly string[];
+  /** Write each compiled program's text here. */
+  dumpProgramDir?: string;
+}
+
+export interface TrainResult {
+  status: 'done' | 'interrupted';
+  run: string;
+  step: number;
+  steps: number;
+  tokens: number;
+  checkpoints: string[];
+}
+
+/**
+ * Trains one run, or continues one, and leaves a folder as contract "Files" lists it. Given the same
+ * configuration and corpus, a deterministic engine gives the same bytes, however often the run was stopped.
+ * @param config resolved (`resolveConfig`)
+ * @throws SparselawError status 3 for a folder, configuration or corpus that does not fit, 4 for the engine,
+ *   5 when loss, gradient or weights stop being finite; FAILED.json then names the last good checkpoint
+ */
+export async function train(config: Config, options: TrainOptions): Promise<TrainResult> {
+  const { out, resume = false } = options;
+  if (config.devices > 1) {
+    throw engineError(`One run over ${config.devices} devices is not available yet.`, {
+      code: 'devices',
+      suggestions: ['Leave out --devices.'],
+    });
+  }
+  // Before the lock, so that nothing is written into somebody else's folder.
+  refuseOccupied(await inspectFolder(out), out, resume);
+  await withFile('write', out, () => mkdir(out, { recursive: true }));
+  const lock = await lockRun(out);
+  let data: TrainingData | undefined;
+  let engine: Engine | undefined;
+  try {
+    const content = await inspectFolder(out);
+    refuseOccupied(content, out, resume);
+    const asked = content === 'run' ? continueConfig(out, config, await readRunConfig(out)) : config;
+    data = await openTrainingData(asked);
+    if (content === 'run') await checkSameData(out, data.manifest.sha256);
+    if (content === 'run' && (await isDone(out))) return await finishedResult(out, asked);
+    engine = await openEngine(asked.engine, {
+      precision: asked.precision,
+      ...(asked.device ? { device: asked.device } : {}),
+      ...(options.dumpProgramDir ? { dumpProgramDir: options.dumpProgramDir } : {}),
+    });
+    // What was left to the machine is settled from here on.
+    const settled: Config = {
+      ...asked,
+      engine: engine.name,
+      device: engine.device,
+      precision: engine.precision,
+    };
+    await removeLeftovers(out);
+    if (content === 'nothing') await writeRunConfig(out, settled);
+    return await runSession({ ...options, config: settled, data, engine, lock });
+  } finally {
+    data?.close();
+    await engine?.close();
+    await lock.release();
+  }
+}
+
+function refuseOccupied(content: 'nothing' | 'run', run: string, resume: boolean): void {
+  if (content === 'nothing' || resume) return;
+  throw inputError(`${printable(run)} already holds a run.`, {
+    code: 'run-exists',
+    suggestions: [`sparselaw train --resume --out ${printable(run)}`, 'Or choose another --out.'],
+  });
+}
+
+interface SessionOptions extends TrainOptions {
+  config: Config;
+  data: TrainingData;
+  engine: Engine;
+  lock: RunLock;
+}
+
+async function runSession(session: SessionOptions): Promise<TrainResult> {
+  const { out: run, config, data, engine, onEvent = () => {} } = session;
+  const steps = Math.round(config.tokens / config.batchTokens);
+  const point = await findResumePoint(run, config, (message) => onEvent({ type: 'warning', message }));
+  const fromStep = point?.state.step ?? 0;
+  const discardedRows = await rewindMetrics(run, point ? fromStep : -1);
+  if (point) {
+    onEvent({ type: 'resume', checkpoint: point.checkpoint.path, step: fromStep, discardedRows });
+  }
+  await rm(runPaths(run).failed, { force: true });
+  const endSession = await startSession({
+    run,
+    config,
+    data,
+    engine,
+    fromStep,
+    commandLine: session.commandLine ?? [],
+  });
+  onEvent({
+    type: 'start',
+    run,
+    step: fromStep,
+    steps,
+    tokens: config.tokens,
+    engine: engine.name,
+    deviceDescription: engine.deviceDescription,
+    precision: engine.precision,
+  });
+  const progress = { step: fromStep };
+  try {
+    const status = await trainSteps(session, steps, point, progress);
+    await endSession(status, progress.step);
+    if (status === 'done') await writeDone(run, config, steps);
+    const checkpoints = (await listCheckpoints(run)).map(({ path }) => path);
+    return {
+      status,
+      run,
+      step: progress.step,
+      steps,
+      tokens: progress.step * config.batchTokens,
+      checkpoints,
+    };
+  } catch (error) {
+    const named = await nameLastGood(run, error);
+    await writeFailure(run, config, named, progress.step).catch(() => undefined);
+    await endSession('failed', progress.step).catch(() => undefined);
+    throw named;
+  }
+}
+
+async function trainSteps(
+  session: SessionOptions,
+  steps: number,
+  point: ResumePoint | undefined,
+  progress: { step: number },
+): Promise<TrainResult['status']> {
+  const { out: run, config, data, engine, signal, onEvent = () => {} } = session;
+  const due = new Set(checkpointSteps(config.checkpoints, config));
+  const log = openMetricsLog(run);
+  const clock = startClock(point?.state.elapsedSeconds ?? 0, progress.step);
+  const trainer = createTrainer({
+    engine,
+    config,
+    data,
+    state: point ?? freshState(config),
+    step: progress.step,
+    steps,
+    onReport: (report) => {
+      progress.step = report.step;
+      logStep(report, { config, steps, log, clock, onEvent });
+    },
+  });
+  const saver = checkpointSaver(session, { trainer, log, clock, point });
+  try {
+    if (!point && due.has(0)) await saver.save(true);
+    while (trainer.step < steps) {
+      await trainer.advance();
+      // Lets signals and timers in: an engine on this thread would never.
+      await yieldToEvents();
+      const stopping = signal?.aborted ?? false;
+      const scheduled = due.has(trainer.step);
+      if (scheduled || stopping) {
+        await trainer.drain();
+        await saver.save(scheduled);
+      }
+      if (stopping && trainer.step < steps) return 'interrupted';
+    }
+    await trainer.drain();
+    return 'done';
+  } finally {
+    await log.flush();
+    trainer.dispose();
+  }
+}
+
+function freshState(config: Config): HostState {
+  const shape = shapeOf(config);
+  const parameters = initialParameters(
+    shape,
+    {
+      embedding: config.initStdEmbedding,
+      attention: config.initStdAttention,
+      attentionOutput: config.initStdAttentionOutput,
+      ffn: config.initStdFfn,
+      ffnOutput: config.initStdFfnOutput,
+      head: config.initStdHead,
+    },
+    config.seed,
+  );
+  const zeros = () =>
+    Object.fromEntries(
+      Object.keys(parameterShapes(shape)).map((name) => [name, new Float32Array(parameters[name]!.length)]),
+    );
+  return { parameters, firstMoment: zeros(), secondMoment: zeros() };
+}
+
+/** Training time: earlier sessions' and this one's, with saving and validation counted but not in the rate. */
+interface Clock {
+  elapsed(): number;
+  /** Steps a second since the last call, pauses left out. */
+  rate(step: number): number;
+  pause<T>(work: () => Promise<T>): Promise<T>;
+}
+
+function startClock(before: number, fromStep: number): Clock {
+  const start = performance.now();
+  let mark = start;
+  let markedStep = fromStep;
+  return {
+    elapsed: () => before + (performance.now() - start) / 1000,
+    rate(step) {
+      const now = performance.now();
+      const rate = (step - markedStep) / Math.max((now - mark) / 1000, 1e-9);
+      [mark, markedStep] = [now, step];
+      return rate;
+    },
+    async pause(work) {
+      const from = performance.now();
+      try {
+        return await work();
+      } finally {
+        mark += performance.now() - from;
+      }
+    },
+  };
+}
+
+function logStep(
+  { step, loss, gradientNorm, learningRate }: StepReport,
+  {
+    config,
+    steps,
+    log,
+    clock,
+    onEvent,
+  }: { config: Config; steps: number; log: MetricsLog; clock: Clock; onEvent: OnTrainEvent },
+): void {
+  const tokens = step * config.batchTokens;
+  const phase = phaseAt(config, tokens);
+  const totalTokens = config.tokens;
+  onEvent({ type: 'step', step, steps, tokens, totalTokens, loss, gradientNorm, learningRate, phase });
+  if (step % config.logEvery !== 0 && step !== 1 && step !== steps) return;
+  const row = {
+    step,
+    tokens,
+    loss_nats_per_token: loss,
+    learning_rate: learningRate,
+    gradient_norm: gradientNorm,
+    tokens_per_second: clock.rate(step) * config.batchTokens,
+    elapsed_seconds: clock.elapsed(),
+    phase,
+  };
+  log.add(row);
+  onEvent({ type: 'logged', row });
+}
+
+interface SaverParts {
+  trainer: Trainer;
+  log: MetricsLog;
+  clock: Clock;
+  point: ResumePoint | undefined;
+}
+
+/** Saves checkpoints of a session, each naming the one before as its parent. */
+function checkpointSaver(session: SessionOptions, { trainer, log, clock, point }: SaverParts) {
+  const { out: run, config, data, lock, onEvent = () => {} } = session;
+  let parent: CheckpointState['parent'] = point
+    ? { checkpoint: point.checkpoint.name, stateSha256: point.stateSha256 }
+    : null;
+  const separator = data.manifest.tokenizer.separator;
+  const model: HuggingFaceOptions = {
+    seqLen: config.seqLen,
+    initialDeviation: config.initStdFfn,
+    endOfText: separator.id,
+  };
+
+  const save = async (scheduled: boolean): Promise<void> => {
+    await lock.check();
+    const { step } = trainer;
+    const tokens = step * config.batchTokens;
+    // Off the schedule only the state counts: the log stays what an uninterrupted run would have written.
+    const validation = scheduled ? await trainer.validate() : undefined;
+    if (validation) {
+      log.add({
+        step,
+        tokens,
+        validation_loss_nats_per_token: validation.lossNatsPerToken,
+        validation_bits_per_byte: validation.bitsPerByte,
+        validation_tokens: validation.tokens,
+        elapsed_seconds: clock.elapsed(),
+      });
+    }
+    // On the disk before the checkpoint is: a run resumed from it must find every row up to it.
+    await log.flush(true);
+    const content: CheckpointToWrite = {
+      run,
+      shape: shapeOf(config),
+      ...(await trainer.download()),
+      tokenizer: data.tokenizerPath,
+      model,
+      state: {
+        runId: basename(resolve(run)),
+        step,
+        tokens,
+        elapsedSeconds: clock.elapsed(),
+        phase: phaseAt(config, tokens),
+        configSha256: configHash(config),
+        dataSha256: data.manifest.sha256,
+        tokenizerSha256: data.manifest.tokenizer.sha256,
+        loader: { generator: 'threefry2x32-20', seed: config.seed, nextStep: step },
+        validationLossNatsPerToken: validation?.lossNatsPerToken ?? null,
+        scheduled,
+        parent,
+      },
+    };
+    const { path, stateSha256 } = await writeCheckpoint(content);
+    parent = { checkpoint: basename(path), stateSha256 };
+    await dropOldStates(run, config.keepState);
+    onEvent({
+      type: 'checkpoint',
+      path,
+      step,
+      tokens,
+      validationLoss: validation?.lossNatsPerToken ?? null,
+    });
+  };
+  return { save: (scheduled: boolean) => clock.pause(() => save(scheduled)) };
+}
+
+async function isDone(run: string): Promise<boolean> {
+  return access(runPaths(run).done).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function finishedResult(run: string, config: Config): Promise<TrainResult> {
+  const steps = Math.round(config.tokens / config.batchTokens);
+  const checkpoints = (await listCheckpoints(run)).map(({ path }) => path);
+  return { status: 'done', run, step: steps, steps, tokens: config.tokens, checkpoints };
+}
+
+const writeDone = (run: string, config: Config, step: number): Promise<void> =>
+  writeJson(runPaths(run).done, {
+    schemaVersion: 1,
+    step,
+    tokens: step * config.batchTokens,
+    finishedAt: new Date().toISOString(),
+  });
+
+const writeJson = (path: string, value: unknown): Promise<void> =>
+  writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`);
+
+/** Adds to an error where the run can be picked up again. */
+async function nameLastGood(run: string, error: unknown): Promise<unknown> {
+  if (!(error instanceof SparselawError)) return error;
+  const last = (await listCheckpoints(run).catch(() => [])).at(-1);
+  const where = last ? ` The last good checkpoint is ${printable(last.path)}.` : ' No checkpoint was saved.';
+  const { code, suggestions, cause } = error;
+  return new SparselawError(error.message + where, error.exitStatus, { code, suggestions, cause });
+}
+
+async function writeFailure(run: string, config: Config, error: unknown, step: number): Promise<void> {
+  const last = (await listCheckpoints(run)).at(-1);
+  const failure: Failure = {
+    schemaVersion: 1,
+    code: error instanceof SparselawError ? error.code : 'internal',
+    message: error instanceof Error ? error.message : String(error),
+    step,
+    tokens: step * config.batchTokens,
+    lastGoodCheckpoint: last?.name ?? null,
+    failedAt: new Date().toISOString(),
+  };
+  await writeJson(runPaths(run).failed, failure);
+}
