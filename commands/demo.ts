@@ -48,10 +48,13 @@ export default class Demo extends BaseCommand<typeof Demo> {
     const preset = { full: presets.XLA_PRESET, small: presets.WASM_PRESET, tiny: presets.TINY_PRESET }[name];
     const result = await runDemo({
       out: this.flags.out,
-      text: fileURLToPath(new URL('fixtures/tinybooks.train.txt', packageRoot())),
+      text: {
+        train: shipped('fixtures/tinybooks.train.txt'),
+        validation: shipped('fixtures/tinybooks.valid.txt'),
+      },
       preset,
       engine,
-      program: fileURLToPath(new URL('bin/run.js', packageRoot())),
+      program: shipped('bin/run.js'),
       quiet: this.flags.quiet,
       announce: (message) => this.notice(message),
       signal: this.interruption(),
@@ -79,5 +82,5 @@ export default class Demo extends BaseCommand<typeof Demo> {
   }
 }
 
-/** Commands run compiled, from dist/commands. */
-const packageRoot = () => new URL('../../', import.meta.url);
+/** A file of this package; commands run compiled, from dist/commands. */
+const shipped = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));

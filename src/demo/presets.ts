@@ -23,6 +23,7 @@ export const XLA_PRESET: DemoPreset = {
     warmup: '50k',
     schedule: 'wsd',
     seed: '1',
+    'validation-tokens': '32k',
   },
   measureTokens: '32k',
 };
@@ -39,6 +40,7 @@ export const WASM_PRESET: DemoPreset = {
     tokens: '200k',
     checkpoints: 'log:10k..200k:12',
     warmup: '5k',
+    'validation-tokens': '8k',
   },
   measureTokens: '4k',
 };
@@ -55,6 +57,7 @@ export const TINY_PRESET: DemoPreset = {
     tokens: '12k',
     checkpoints: 'log:1k..12k:7',
     warmup: '1k',
+    'validation-tokens': '1k',
   },
   measureTokens: '1k',
 };

@@ -3,12 +3,11 @@ import { access, mkdir, readFile } from 'node:fs/promises';
 import type { EngineName } from '../engine/index.js';
 import { EXIT, interruptedError, SparselawError } from '../errors.js';
 import type { DemoPreset } from './presets.js';
-import { DEMO_MODELS, type DemoStage, demoPaths, demoStages } from './stages.js';
+import { DEMO_MODELS, type DemoStage, type DemoText, demoPaths, demoStages } from './stages.js';
 
 export interface DemoOptions {
   out: string;
-  /** The shipped text. */
-  text: string;
+  text: DemoText;
   preset: DemoPreset;
   engine: EngineName;
   /** Path of the program's executable script. */

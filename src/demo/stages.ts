@@ -25,16 +25,22 @@ export const demoPaths = (out: string) => ({
   report: join(out, 'report.html'),
 });
 
+/** Paths of the shipped text. */
+export interface DemoText {
+  train: string;
+  validation: string;
+}
+
 /** The pipeline, text to report, as command lines of this program. */
-export function demoStages(out: string, text: string, preset: DemoPreset, engine: EngineName): DemoStage[] {
+export function demoStages(out: string, text: DemoText, preset: DemoPreset, engine: EngineName): DemoStage[] {
   const paths = demoPaths(out);
   const runs = DEMO_MODELS.map(({ activation }) => paths.run(activation));
   const trainFlags = Object.entries(preset.train).flatMap(([name, value]) => [`--${name}`, value]);
   const build: DemoStage = {
     title: 'Build the corpus',
     args: [
-      ...['corpus', 'build', text, '--out', paths.corpus],
-      ...['--vocab-size', String(preset.vocabSize), '--validation-share', '0.1'],
+      ...['corpus', 'build', text.train, '--out', paths.corpus],
+      ...['--vocab-size', String(preset.vocabSize), '--validation', text.validation],
     ],
     output: join(paths.corpus, 'manifest.json'),
   };
