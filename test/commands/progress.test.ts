@@ -1,0 +1,55 @@
+import { describe, expect, it } from 'vitest';
+import { parseCount } from '../../commands/_flags.js';
+import { createProgress, formatCount, formatDuration, plainLine } from '../../commands/_progress.js';
+
+describe('counts', () => {
+  it.each([
+    ['250000', 250_000],
+    ['250k', 250_000],
+    ['1.5M', 1_500_000],
+    ['2B', 2_000_000_000],
+    ['1e6', 1_000_000],
+  ])('reads %s', (text, value) => {
+    expect(parseCount('tokens', text)).toBe(value);
+  });
+
+  it.each(['', 'many', '1.5', '1K', '1e400', 'M'])('refuses "%s" naming the flag', (text) => {
+    expect(() => parseCount('tokens', text)).toThrow(/--tokens: "/);
+  });
+
+  it.each([
+    [999, '999'],
+    [1234567, '1.23M'],
+    [2e9, '2.00B'],
+    [0.25, '0.250'],
+  ])('prints %d', (value, text) => {
+    expect(formatCount(value)).toBe(text);
+  });
+
+  it.each([
+    [5, '5s'],
+    [185, '3m 05s'],
+    [7260, '2h 01m'],
+    [Number.POSITIVE_INFINITY, '?'],
+  ])('prints %d seconds', (value, text) => {
+    expect(formatDuration(value)).toBe(text);
+  });
+});
+
+describe('progress', () => {
+  const event = { task: 'train', done: 500, total: 2000, unit: 'tokens', detail: 'loss 3.2' };
+
+  it('gives share, counts, rate and time left on one line', () => {
+    expect(plainLine(event, 100)).toBe('train  25%  500/2.00k tokens  100 tokens/s  15s left  loss 3.2');
+  });
+
+  it('writes whole lines without control characters where there is no terminal', () => {
+    let written = '';
+    const pipe = { isTTY: false, write: (text: string) => (written += text) };
+    const progress = createProgress(pipe as unknown as NodeJS.WriteStream);
+    progress({ ...event, done: 0 });
+    progress(event);
+    progress({ ...event, done: 2000 });
+    expect(written).toMatch(/^train {2}100% {2}2\.00k\/2\.00k tokens.*done {2}loss 3\.2\n$/);
+  });
+});
