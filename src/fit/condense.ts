@@ -1,6 +1,6 @@
 /** Above this many points, starts are tried on a condensed series first. */
 export const CONDENSE_ABOVE = 256;
-const CELLS = 64;
+const CELLS = 96;
 
 export interface Condensed {
   x: Float64Array;
@@ -10,26 +10,34 @@ export interface Condensed {
 }
 
 /**
- * Means of x and y over at most 64 cells of consecutive points, evenly filled. A smooth law's sum of squares over the
- * cells differs from that over the points by a constant and terms of second order in a cell's width: good enough to
- * find the basin, never used for a result.
+ * Means of x and y over at most 96 cells of consecutive points, evenly wide in ln x (in x where it is not positive), so
+ * that a law that bends early is not averaged over its bend. A smooth law's sum of squares over the cells differs from
+ * that over the points by a constant and terms of second order in a cell's width: good enough to find the basin and to
+ * follow a profile, never used for an estimate.
  */
 export function condense(x: Float64Array, y: Float64Array): Condensed {
   const n = x.length;
-  const cells = Math.min(CELLS, n);
-  const condensed: Condensed = {
-    x: new Float64Array(cells),
-    y: new Float64Array(cells),
-    sigma: new Float64Array(cells),
-  };
-  for (let cell = 0; cell < cells; cell++) {
-    const from = Math.floor((cell * n) / cells);
-    const to = Math.floor(((cell + 1) * n) / cells);
-    for (let i = from; i < to; i++) {
-      condensed.x[cell]! += x[i]! / (to - from);
-      condensed.y[cell]! += y[i]! / (to - from);
+  const place = x[0]! > 0 ? Math.log : (value: number) => value;
+  const first = place(x[0]!);
+  const width = (place(x[n - 1]!) - first) / CELLS || 1;
+  const condensed: { x: number[]; y: number[]; sigma: number[] } = { x: [], y: [], sigma: [] };
+  for (let from = 0; from < n; ) {
+    const cell = Math.floor((place(x[from]!) - first) / width);
+    let to = from + 1;
+    let sumX = x[from]!;
+    let sumY = y[from]!;
+    for (; to < n && (Math.floor((place(x[to]!) - first) / width) === cell || cell >= CELLS - 1); to++) {
+      sumX += x[to]!;
+      sumY += y[to]!;
     }
-    condensed.sigma[cell] = 1 / Math.sqrt(to - from);
+    condensed.x.push(sumX / (to - from));
+    condensed.y.push(sumY / (to - from));
+    condensed.sigma.push(1 / Math.sqrt(to - from));
+    from = to;
   }
-  return condensed;
+  return {
+    x: Float64Array.from(condensed.x),
+    y: Float64Array.from(condensed.y),
+    sigma: Float64Array.from(condensed.sigma),
+  };
 }

@@ -1,5 +1,7 @@
+import type { LawParameter } from '../laws/law.js';
+import { fromInternal, toInternal } from './coordinates.js';
 import { studentQuantile } from './distributions.js';
-import type { Solution } from './levenberg-marquardt.js';
+import { type Solution, solve } from './levenberg-marquardt.js';
 import { type Covariance, covariance } from './linear-algebra.js';
 import { multistart } from './multistart.js';
 import type { LeastSquares } from './problem.js';
@@ -38,6 +40,10 @@ export interface EstimateOptions {
   variance?: (solution: Solution) => number;
   /** Indices of the parameters whose intervals are wanted; all when absent. */
   only?: readonly number[];
+  /** Indices whose intervals are profiled; the others get Wald intervals. All when absent. */
+  profiled?: readonly number[];
+  /** A condensed form of the problem to profile on: many points, same information. */
+  profileOn?: LeastSquares;
 }
 
 /** A profile may find a better optimum; each time the fit restarts there. More often than this it is not a fit. */
@@ -83,6 +89,8 @@ function describe(
           Array.from({ length: k }, (_, j) => j),
         );
   const variance = options.variance?.(best) ?? best.sse / freedom;
+  // On the condensed problem the profile is followed around its own optimum, then moved to the whole's.
+  const condensed = options.profileOn ? solve(options.profileOn, best.p, { polish: true }) : null;
   let better: Solution | null = null;
   const parameters = problem.parameters.map((_, j): ParameterEstimate => {
     const atBound = best.atBound[j]!;
@@ -103,7 +111,7 @@ function describe(
     if (options.intervals === 'none' || !wanted || !best.converged || better || !(freedom > 0)) return none;
     if (!(variance > 0)) return { ...none, low: value, high: value, method: 'wald' };
     const twoSided = studentQuantile((1 + options.level) / 2, freedom);
-    if (options.intervals === 'wald') {
+    if (options.intervals === 'wald' || !(options.profiled?.includes(j) ?? true)) {
       if (standardError === null) return none;
       const half = twoSided * standardError;
       return { ...none, low: value - half, high: value + half, method: 'wald' };
@@ -114,13 +122,23 @@ function describe(
       critical,
       unscaled: (direction ?? spread)?.unscaled ?? null,
     });
-    if (sides.better) better = sides.better;
+    if (sides.better && !condensed) better = sides.better;
+    if (condensed) moveProfile(sides, problem.parameters[j]!, condensed.p[j]!, value);
     return { ...none, ...fromProfile(sides), method: atBound ? 'profile-one-sided' : 'profile' };
   });
   return {
     estimated: { solution: best, starts, variance, freedom, covariance: spread, parameters },
     better,
   };
+}
+
+/** Shifts both ends, in the searched coordinate, by the distance between two optima; ends on a bound stay. */
+function moveProfile({ low, high }: Profile, parameter: LawParameter, from: number, to: number): void {
+  const shift = toInternal(parameter, to) - toInternal(parameter, from);
+  for (const side of [low, high]) {
+    if (side.end === 'crossed')
+      side.value = fromInternal(parameter, toInternal(parameter, side.value) + shift);
+  }
 }
 
 const fromProfile = ({ low, high }: Profile) => ({

@@ -18,6 +18,8 @@ const DERIVATIVE_RATIOS = [20, 30, 40, 50, 60, 70, 80, 90, 100];
 const MAX_POINTS_WRITTEN = 2000;
 /** Refits of parts of a series start from the whole's optimum and a few quasi-random points. */
 const REFIT_STARTS = 12;
+/** In brief, only the most promising starts are solved. */
+const BRIEF_STARTS = 3;
 /** Columns of the Jacobian this close to dependent leave no parameter a meaning of its own. */
 const ILL_CONDITIONED = 1e3;
 /** A curve that explains less of the variance than this has nothing to do with the data. */
@@ -34,6 +36,8 @@ export function fitLaw(law: Law, whole: Series, options: FitOptions): Fit {
     noise: options.noise,
     starts: options.starts,
     level: options.level,
+    profiled: options.detail === 'full' ? undefined : [limitIndex(law)],
+    screen: options.detail === 'full' ? undefined : BRIEF_STARTS,
   });
   if (!fitted) {
     return empty(law, series, whole, options, 'not-converged', 'no starting point gives finite values');
@@ -248,6 +252,7 @@ function forecast(
   const fitted = fitPoints(law, x.slice(0, trained), y.slice(0, trained), {
     loss: options.loss,
     starts: REFIT_STARTS,
+    screen: options.detail === 'full' ? undefined : 1,
     intervals: 'none',
     warm,
   });
@@ -334,13 +339,12 @@ function autocorrelation(
   options: FitOptions,
   warm: Float64Array,
 ): Fit['autocorrelation'] {
-  const limitIndex = law.limit ? law.parameters.findIndex(({ name }) => name === law.limit!.parameter) : -1;
   const fitted = fitPoints(law, x, y, {
     loss: options.loss === 'huber' ? 'squares' : options.loss,
     noise: 'correlated',
     starts: REFIT_STARTS,
     level: options.level,
-    only: limitIndex < 0 ? [] : [limitIndex],
+    only: [limitIndex(law)],
     warm,
   });
   if (!fitted?.correlated) return null;
@@ -359,6 +363,9 @@ function autocorrelation(
     limit: limitEstimate(law, estimated, parameters),
   };
 }
+
+/** Place of the parameter that the limit is made of; −1 where there is none. */
+const limitIndex = (law: Law) => law.parameters.findIndex(({ name }) => name === law.limit?.parameter);
 
 const named = (law: Law, p: ArrayLike<number>) =>
   Object.fromEntries(law.parameters.map(({ name }, j) => [name, p[j]!]));

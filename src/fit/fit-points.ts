@@ -4,7 +4,7 @@ import { type CorrelatedFit, fitCorrelated } from './autocorrelation.js';
 import { CONDENSE_ABOVE, condense } from './condense.js';
 import { type EstimatedProblem, type EstimateOptions, estimateProblem } from './estimate.js';
 import { fitHuber } from './huber.js';
-import { multistart } from './multistart.js';
+import { mostPromising, multistart } from './multistart.js';
 import { type LeastSquares, lawProblem, logarithmic, weighted } from './problem.js';
 import { haltonPoint } from './quasi-random.js';
 
@@ -15,6 +15,9 @@ export interface FitPointsOptions {
   level?: number;
   intervals?: EstimateOptions['intervals'];
   only?: readonly number[];
+  profiled?: readonly number[];
+  /** Solve only from this many of the starts, those with the smallest sums of squares. */
+  screen?: number;
   /** A parameter vector to try first, e.g. that of the same series with one more point. */
   warm?: ArrayLike<number>;
 }
@@ -63,10 +66,12 @@ export function fitPoints(
       level,
       intervals,
       only: options.only,
+      profiled: options.profiled,
+      profileOn: problem === base ? condensedProblem(law, x, y, loss) : undefined,
       variance: variance === undefined ? undefined : () => variance,
     });
 
-  const first = firstStarts(law, base, x, y, loss, starts, options.warm);
+  const first = firstStarts(law, base, x, y, loss, starts, options);
   if (loss === 'squares' && noise === 'independent') {
     const estimated = estimateFrom(base, first.points, first.total);
     if (estimated && first.found) estimated.starts = first.found;
@@ -111,6 +116,14 @@ export function fitPoints(
   );
 }
 
+/** The problem on cells of points, for series too long to be solved hundreds of times; undefined for short ones. */
+function condensedProblem(law: Law, x: Float64Array, y: Float64Array, loss: Loss): LeastSquares | undefined {
+  if (x.length <= CONDENSE_ABOVE) return undefined;
+  const cells = condense(x, y);
+  const plain = lawProblem(law, cells.x, cells.y);
+  return weighted(loss === 'log' ? logarithmic(plain) : plain, cells.sigma);
+}
+
 /** Long series: the starts are solved on cells of points, and only the best one on all of them. */
 function firstStarts(
   law: Law,
@@ -118,23 +131,16 @@ function firstStarts(
   x: Float64Array,
   y: Float64Array,
   loss: Loss,
-  total: number,
-  warm?: ArrayLike<number>,
-): { points: Iterable<ArrayLike<number>>; total: number; found?: { tried: number; agreeing: number } } {
-  const withWarm = function* (inner: Iterable<ArrayLike<number>>) {
-    if (warm) yield warm;
-    yield* inner;
-  };
-  const starts = law.startDimensions === 0 ? 1 : total;
-  if (base.points <= CONDENSE_ABOVE) {
-    return { points: withWarm(startingPoints(law, x, y, starts)), total: starts + (warm ? 1 : 0) };
-  }
-  const cells = condense(x, y);
-  const plain = lawProblem(law, cells.x, cells.y);
-  const coarse = weighted(loss === 'log' ? logarithmic(plain) : plain, cells.sigma);
-  const found = multistart(coarse, withWarm(startingPoints(law, cells.x, cells.y, starts)), {
-    total: starts + (warm ? 1 : 0),
-  });
-  if (!found) return { points: startingPoints(law, x, y, starts), total: starts };
+  wanted: number,
+  { warm, screen }: FitPointsOptions,
+): { points: ArrayLike<number>[]; total: number; found?: { tried: number; agreeing: number } } {
+  const coarse = condensedProblem(law, x, y, loss);
+  const seen = coarse ? condense(x, y) : { x, y };
+  const all = [...startingPoints(law, seen.x, seen.y, wanted)];
+  const chosen = screen === undefined ? all : mostPromising(coarse ?? base, all, screen);
+  const points = warm ? [warm, ...chosen] : chosen;
+  if (!coarse) return { points, total: points.length };
+  const found = multistart(coarse, points, { total: points.length });
+  if (!found) return { points, total: points.length };
   return { points: [found.best.p], total: 1, found: { tried: found.tried, agreeing: found.agreeing } };
 }

@@ -25,6 +25,8 @@ export interface SolveOptions {
 
 /** A stationary point: SSE cannot be improved by more than cosine² ≈ 1e-14 of itself, at the limit of doubles. */
 const COSINE_TOLERANCE = 1e-7;
+/** Below this, polishing could only follow rounding. */
+const POLISHED = 1e-11;
 /** When no damping gives a better point, rounding is all that is left below this. */
 const STALLED_TOLERANCE = 1e-4;
 /** An exact fit: the residuals are rounding errors of the target. */
@@ -141,7 +143,7 @@ export function solve(problem: LeastSquares, start: ArrayLike<number>, options: 
     damping = Math.max(damping / DAMPING.down, DAMPING.min);
     up = DAMPING.up;
   }
-  if (options.polish && converged && free.length > 0) polish();
+  if (options.polish && converged && free.length > 0 && cosine > POLISHED) polish();
   return finish(converged, iterations);
 
   /** One damped step of the library over the free parameters; true when `to` is a better point than `from`. */

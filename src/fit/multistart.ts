@@ -1,5 +1,5 @@
 import { type Solution, solve } from './levenberg-marquardt.js';
-import type { LeastSquares } from './problem.js';
+import { type LeastSquares, sumOfSquares } from './problem.js';
 
 export interface MultistartResult {
   best: Solution;
@@ -31,7 +31,7 @@ export function multistart(
   const needed = Math.min(ENOUGH, Math.max(1, Math.ceil(total / 4)));
   for (const start of starts) {
     tried++;
-    const solution = solve(problem, start, { maxIterations });
+    const solution = solve(problem, start, { maxIterations, polish: total === 1 });
     if (!Number.isFinite(solution.sse)) continue;
     sums.push(solution.sse);
     if (!best || solution.sse < best.sse) best = solution;
@@ -39,6 +39,7 @@ export function multistart(
     if (tried >= total / 4 && sums.filter((sum) => same(sum, lowest)).length >= needed) break;
   }
   if (!best) return null;
+  if (total === 1) return { best, tried, agreeing: 1 };
   const polished = solve(problem, best.p, { polish: true });
   const final = polished.sse <= best.sse * (1 + 1e-12) ? polished : best;
   return {
@@ -46,4 +47,21 @@ export function multistart(
     tried,
     agreeing: sums.filter((sum) => same(sum, final.sse)).length,
   };
+}
+
+/** The `keep` starts with the smallest sum of squares, best first: where thousands of series leave no time for all. */
+export function mostPromising(
+  problem: LeastSquares,
+  starts: Iterable<ArrayLike<number>>,
+  keep: number,
+): ArrayLike<number>[] {
+  const rated = Array.from(starts, (start) => ({
+    start,
+    sse: sumOfSquares(problem, Float64Array.from(start)),
+  }));
+  const usable = rated.filter(({ sse }) => Number.isFinite(sse));
+  return usable
+    .sort((a, b) => a.sse - b.sse)
+    .slice(0, keep)
+    .map(({ start }) => start);
 }
