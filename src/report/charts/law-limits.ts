@@ -1,0 +1,177 @@
+import {
+  type Axis,
+  baseSpec,
+  type Chart,
+  excludedNote,
+  formatExpression,
+  HIDDEN_PARAM,
+  isNumber,
+  type Row,
+  SHOWN,
+  sentences,
+  seriesColor,
+  split,
+  tooltipOf,
+} from '../chart.js';
+import { countOf, formatValue, listOf } from '../format.js';
+import type { Series } from '../series.js';
+
+export interface LawLimitRow extends Row {
+  series: string;
+  /** Name of the law for people. */
+  law: string;
+  /** null for a law without a limit. */
+  limit: number | null;
+  low: number | null;
+  high: number | null;
+  deltaAicc: number | null;
+  /** Weight of the evidence among the laws tried, from 0 to 1. */
+  weight: number | null;
+}
+
+export interface LawLimitsInput {
+  name: string;
+  /** The fitted quantity; `field` is not used. */
+  y: Axis;
+  rows: readonly LawLimitRow[];
+  series: readonly Series[];
+}
+
+const STEP = 30;
+/** Marker of each law, in the order in which laws first appear. */
+const SHAPES = [
+  'circle',
+  'square',
+  'triangle-up',
+  'diamond',
+  'cross',
+  'triangle-down',
+  'triangle-right',
+  'stroke',
+];
+
+/** The limit that each law gives the same data: their spread is what no single law's interval tells. */
+export function lawLimits({ name, y, rows, series }: LawLimitsInput): Chart {
+  const { valid, excluded } = split(rows, (row) => isNumber(row.limit));
+  const laws = [...new Set(rows.map((row) => row.law))];
+  const shown = series.filter(({ label }) => valid.some((row) => row.series === label));
+  // An interval that is open or huge would squeeze the rest: the axis follows the estimates.
+  const estimates = valid.map((row) => row.limit as number);
+  const domain = focus(estimates);
+  const limit: Axis = { ...y, field: 'limit', title: `Limit of ${y.title.toLowerCase()}` };
+  const position = { field: 'series', type: 'nominal', title: null, sort: shown.map(({ label }) => label) };
+  const scale = { zero: false, nice: false, domain };
+  return {
+    name,
+    title: 'The limit under each law',
+    caption: sentences(
+      'One row a series, one marker a law; lines are intervals of the limit, strong markers carry the weight of the evidence (AICc).',
+      'Where markers of weight lie far apart, the choice of the law moves the limit more than the noise does.',
+      excludedNote(excluded.length, 'of laws without a finite limit'),
+    ),
+    alt: `Limits by law. ${shown
+      .slice(0, 12)
+      .map(({ label }) => {
+        const own = valid.filter((row) => row.series === label);
+        return `${label}: ${listOf(own.map((row) => `${row.law} ${formatValue(row.limit, y.kind)}`))}`;
+      })
+      .join('; ')}.`,
+    spec: {
+      ...baseSpec({ limits: valid }),
+      height: { step: STEP },
+      autosize: { type: 'fit-x', contains: 'padding' },
+      params: [HIDDEN_PARAM],
+      data: { name: 'limits' },
+      transform: [SHOWN],
+      encoding: {
+        y: { ...position, axis: { domain: false, ticks: false, grid: true, labelLimit: 220 } },
+        color: { ...seriesColor(series), legend: null },
+        opacity: {
+          field: 'weight',
+          type: 'quantitative',
+          legend: null,
+          scale: { domain: [0, 1], range: [0.25, 1] },
+        },
+        yOffset: { field: 'law', type: 'nominal', sort: laws, scale: { domain: laws } },
+      },
+      layer: [
+        {
+          transform: [{ filter: 'isValid(datum.low) && isValid(datum.high)' }],
+          mark: { type: 'rule', clip: true },
+          encoding: { x: { field: 'low', type: 'quantitative', scale }, x2: { field: 'high' } },
+        },
+        {
+          mark: { type: 'point', filled: true, size: 46, clip: true },
+          encoding: {
+            x: {
+              field: 'limit',
+              type: 'quantitative',
+              title: limit.title,
+              scale,
+              axis: { grid: true, tickCount: 6, labelExpr: formatExpression('datum.value', y.kind) },
+            },
+            shape: {
+              field: 'law',
+              type: 'nominal',
+              title: null,
+              sort: laws,
+              scale: { domain: laws, range: laws.map((_, i) => SHAPES[i % SHAPES.length]!) },
+            },
+            tooltip: tooltipOf([
+              { field: 'series', title: 'series' },
+              { field: 'law', title: 'law' },
+              limit,
+              { ...y, field: 'low', title: 'from' },
+              { ...y, field: 'high', title: 'to' },
+              { field: 'deltaAicc', title: 'ΔAICc', kind: 'plain' },
+              { field: 'weight', title: 'weight', kind: 'share' },
+            ]),
+          },
+        },
+      ],
+    },
+    table: {
+      fields: [
+        { field: 'series', title: 'series', kind: 'text' },
+        { field: 'law', title: 'law', kind: 'text' },
+        { field: 'limit', title: 'limit', kind: y.kind },
+        { field: 'low', title: 'from', kind: y.kind },
+        { field: 'high', title: 'to', kind: y.kind },
+        { field: 'deltaAicc', title: 'ΔAICc', kind: 'plain' },
+        { field: 'weight', title: 'weight', kind: 'share' },
+      ],
+      rows: [...rows],
+    },
+    legend: [],
+    switches: [],
+  };
+}
+
+/** The range of the estimates with room for their intervals. */
+function focus(values: readonly number[]): [number, number] {
+  if (values.length === 0) return [0, 1];
+  const lo = values.reduce((a, b) => Math.min(a, b));
+  const hi = values.reduce((a, b) => Math.max(a, b));
+  const room = (hi - lo || Math.abs(hi) || 1) * 0.15;
+  return [lo >= 0 ? Math.max(0, lo - room) : lo - room, hi + room];
+}
+
+/** How many series the chart shows legibly. */
+export const MAX_LAW_SERIES = 40;
+
+/** Of many series, those whose laws disagree most, and how many were left to the table. */
+export function mostDisputed(rows: readonly LawLimitRow[], max = MAX_LAW_SERIES) {
+  const spread = new Map<string, number>();
+  for (const label of new Set(rows.map((row) => row.series))) {
+    const limits = rows
+      .filter((row) => row.series === label && isNumber(row.limit))
+      .map((row) => row.limit as number);
+    spread.set(label, limits.length > 0 ? Math.max(...limits) - Math.min(...limits) : 0);
+  }
+  const labels = [...spread].sort((a, b) => b[1] - a[1]).map(([label]) => label);
+  const kept = new Set(labels.slice(0, max));
+  return {
+    rows: rows.filter((row) => kept.has(row.series)),
+    left: countOf(Math.max(0, labels.length - max), 'series', 'series'),
+  };
+}
