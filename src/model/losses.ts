@@ -30,11 +30,12 @@ export function tokenLosses(logits: Tensor, targets: Tensor): Tensor {
     const top = max(scores, -1, true);
     const logSum = add(log(sum(exp(sub(scores, top)), -1, true)), top);
     const picked = gather(scores, reshape(targets, [rows, 1]), 1, 1);
-    (save as GradSaveFunc)([scores, logSum]);
+    // The targets too: a tensor made in the forward pass and not saved is gone before the backward pass.
+    (save as GradSaveFunc)([scores, logSum, targets]);
     const gradFunc = (dy: Tensor, saved: Tensor[]) => {
-      const [s, l] = saved as [Tensor, Tensor];
+      const [s, l, wanted] = saved as [Tensor, Tensor, Tensor];
       const ids = range(0, vocabulary, 1, 'int32');
-      const hit = equal(reshape(targets, [rows, 1]), reshape(ids, [1, vocabulary]));
+      const hit = equal(reshape(wanted, [rows, 1]), reshape(ids, [1, vocabulary]));
       return mul(sub(exp(sub(s, l)), cast(hit, 'float32')), reshape(dy, [rows, 1]));
     };
     return { value: reshape(sub(logSum, picked), [rows]), gradFunc };
