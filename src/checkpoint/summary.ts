@@ -1,0 +1,83 @@
+import { readdir, stat } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { inputError } from '../errors.js';
+import { type CheckpointState, checkpointPaths, listCheckpoints } from '../files/run.js';
+import { withFile } from '../io/file-error.js';
+import { printable } from '../io/printable.js';
+import { type ModelShape, type ParameterCounts, parameterCounts } from '../model/shape.js';
+import { readOwnShape } from './hugging-face.js';
+import { readState } from './state.js';
+
+/** A line of `checkpoint list`. */
+export interface CheckpointSummary {
+  checkpoint: string;
+  path: string;
+  step: number;
+  tokens: number;
+  phase: CheckpointState['phase'];
+  validationLossNatsPerToken: number | null;
+  /** Whether the optimiser's state is there. */
+  resumable: boolean;
+  /** False for what an interruption saved between two points of the schedule. */
+  scheduled: boolean;
+  bytes: number;
+}
+
+export interface CheckpointDetails extends CheckpointSummary {
+  shape: ModelShape;
+  parameters: ParameterCounts;
+  parent: string | null;
+  modelSha256: string;
+  runId: string;
+}
+
+/** @throws SparselawError (status 3) for a folder without checkpoints, or one with a damaged state.json */
+export async function summarizeRun(run: string): Promise<CheckpointSummary[]> {
+  const checkpoints = await listCheckpoints(run);
+  if (checkpoints.length === 0) {
+    throw inputError(`${printable(run)} holds no checkpoints.`, {
+      code: 'no-checkpoints',
+      suggestions: ['Name a run folder, as `sparselaw train --out RUN` makes it.'],
+    });
+  }
+  const summaries: CheckpointSummary[] = [];
+  for (const { path } of checkpoints) summaries.push(await summarize(path));
+  return summaries;
+}
+
+async function summarize(checkpoint: string): Promise<CheckpointSummary> {
+  const { state } = await readState(checkpointPaths(checkpoint).state);
+  const names = await withFile('read', checkpoint, () => readdir(checkpoint));
+  let bytes = 0;
+  for (const name of names) bytes += (await stat(join(checkpoint, name))).size;
+  const { step, tokens, phase, validationLossNatsPerToken, scheduled } = state;
+  return {
+    checkpoint: basename(resolve(checkpoint)),
+    path: checkpoint,
+    step,
+    tokens,
+    phase,
+    validationLossNatsPerToken,
+    resumable: names.includes(basename(checkpointPaths(checkpoint).optimizer)),
+    scheduled,
+    bytes,
+  };
+}
+
+/** @throws SparselawError (status 3) when the folder is not a checkpoint of ours */
+export async function describeCheckpoint(checkpoint: string): Promise<CheckpointDetails> {
+  const paths = checkpointPaths(checkpoint);
+  const [summary, { state }, shape] = [
+    await summarize(checkpoint),
+    await readState(paths.state),
+    await readOwnShape(paths.config),
+  ];
+  return {
+    ...summary,
+    shape,
+    parameters: parameterCounts(shape),
+    parent: state.parent?.checkpoint ?? null,
+    modelSha256: state.files[basename(paths.model)] ?? '',
+    runId: state.runId,
+  };
+}
