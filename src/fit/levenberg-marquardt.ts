@@ -27,6 +27,8 @@ export interface SolveOptions {
 const COSINE_TOLERANCE = 1e-7;
 /** Below this, polishing could only follow rounding. */
 const POLISHED = 1e-11;
+/** Undamped steps converge linearly where residuals are large. */
+const POLISH_ROUNDS = 40;
 /** When no damping gives a better point, rounding is all that is left below this. */
 const STALLED_TOLERANCE = 1e-4;
 /** An exact fit: the residuals are rounding errors of the target. */
@@ -193,7 +195,7 @@ export function solve(problem: LeastSquares, start: ArrayLike<number>, options: 
 
   /** Undamped steps, kept while they bring the residuals closer to orthogonal without raising the sum. */
   function polish(): void {
-    for (let round = 0; round < 4 && cosine > 0; round++) {
+    for (let round = 0; round < POLISH_ROUNDS && cosine > POLISHED; round++) {
       const step = gaussNewtonStep(jacobian, k, free, norms, target, state.values);
       if (!step) return;
       trial.u.set(state.u);
