@@ -1,6 +1,8 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { HostTensor } from '../engine/index.js';
-import type { NeuronTap } from '../model/transformer.js';
+import { layerName } from '../model/parameters.js';
+import type { ModelShape } from '../model/shape.js';
+import { hiddenStates, logitsOf, type NeuronTap, tokenLosses } from '../model/transformer.js';
 
 /** A checkpoint as the measuring code sees it, whatever its family. */
 export interface MeasuredModel {
@@ -27,4 +29,28 @@ export function columnNorms(values: ArrayLike<number>, rows: number, columns: nu
     }
   }
   return sums.map(Math.sqrt);
+}
+
+/** A model of our own layout, from its tensors by name. */
+export function nativeModel(
+  shape: ModelShape,
+  tensors: ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>,
+): MeasuredModel {
+  const parameters = Object.fromEntries(
+    [...tensors].map(([name, { shape: dims, data }]): [string, HostTensor] => [
+      name,
+      { dtype: 'float32', shape: dims, values: data },
+    ]),
+  );
+  return {
+    layers: shape.layers,
+    ff: shape.ff,
+    vocabSize: shape.vocabSize,
+    parameters,
+    downNorms: Array.from({ length: shape.layers }, (_, layer) =>
+      columnNorms(tensors.get(layerName(layer, 'mlp.down_proj'))!.data, shape.width, shape.ff),
+    ),
+    hiddenStates: (params, tokens, tap) => hiddenStates(shape, params, tokens, tap),
+    losses: (params, hidden, targets) => tokenLosses(logitsOf(shape, params, hidden), targets),
+  };
 }

@@ -1,0 +1,69 @@
+import type { Engine } from '../../src/engine/index.js';
+import { openWasm } from '../../src/engine/wasm.js';
+import { parameterShapes } from '../../src/model/parameters.js';
+import type { ModelShape } from '../../src/model/shape.js';
+import { type ContextOptions, measureContext } from '../../src/sparsity/context.js';
+import { openSession, type Session } from '../../src/sparsity/evaluate.js';
+import { type MeasuredModel, nativeModel } from '../../src/sparsity/model.js';
+import type { Windows } from '../../src/sparsity/windows.js';
+import type { ReferenceModel } from './reference.js';
+
+/** The engine's view of a reference model. */
+export function shapeOf(m: ReferenceModel): ModelShape {
+  return {
+    layers: m.layers,
+    width: m.width,
+    ff: m.ff,
+    heads: m.heads,
+    kvHeads: m.heads,
+    headDim: m.width / m.heads,
+    vocabSize: m.vocab,
+    activation: m.act,
+    gated: m.gated,
+    tieEmbeddings: false,
+    ropeTheta: m.theta,
+    normEpsilon: m.epsilon,
+  };
+}
+
+export function measured(m: ReferenceModel): MeasuredModel {
+  const shape = shapeOf(m);
+  const shapes = parameterShapes(shape);
+  return nativeModel(
+    shape,
+    new Map(Object.entries(shapes).map(([name, dims]) => [name, { shape: dims, data: m.weights[name]! }])),
+  );
+}
+
+export const windowsOf = (rows: number[][]): Windows => ({
+  seqLen: rows[0]!.length - 1,
+  count: rows.length,
+  ids: Int32Array.from(rows.flat()),
+});
+
+let opened: Promise<Engine> | undefined;
+export function testEngine(): Promise<Engine> {
+  opened ??= openWasm({});
+  return opened;
+}
+
+export async function sessionOf(m: ReferenceModel, batchWindows = 32): Promise<Session> {
+  return openSession(await testEngine(), measured(m), { batchWindows });
+}
+
+export async function contextOf(
+  m: ReferenceModel,
+  rows: number[][],
+  options: Partial<ContextOptions> & { batchWindows?: number } = {},
+) {
+  const windows = windowsOf(rows);
+  return measureContext(await sessionOf(m, options.batchWindows), {
+    windows,
+    calibrationWindows: windows,
+    gridWindows: windows,
+    smallestBound: 0.003,
+    tolerance: 1e-4,
+    compat: false,
+    ...options,
+  });
+}
