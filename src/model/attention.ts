@@ -2,6 +2,8 @@ import {
   add,
   cast,
   greaterEqual,
+  less,
+  logicalAnd,
   matMul,
   mul,
   range,
@@ -15,10 +17,12 @@ import {
 /** Added where a query may not look: exp(score − 1e9) is exactly 0 in single precision, and nothing is infinite. */
 const BLOCKED = 1e9;
 
-/** [T, T]: 0 where key j ≤ query i, −1e9 elsewhere. */
-export function causalBias(length: number): Tensor {
+/** [T, T]: 0 where key j ≤ query i (and i − j < window, if there is one), −1e9 elsewhere. */
+export function causalBias(length: number, window: number | null = null): Tensor {
   const positions = range(0, length, 1, 'float32');
-  const visible = greaterEqual(reshape(positions, [length, 1]), reshape(positions, [1, length]));
+  const [query, key] = [reshape(positions, [length, 1]), reshape(positions, [1, length])];
+  const past = greaterEqual(query, key);
+  const visible = window === null ? past : logicalAnd(past, less(sub(query, key), window));
   return mul(sub(cast(visible, 'float32'), 1), BLOCKED);
 }
 
@@ -28,9 +32,17 @@ export function causalBias(length: number): Tensor {
  * @param q [B, T, H, Dh]
  * @param k [B, T, K, Dh], K divides H; @param v the same
  * @param bias [T, T], added to the scaled scores
+ * @param onScores applied to the scaled scores [B·H, T, T] before the bias (soft caps of foreign families)
  * @returns [B·T, H·Dh]
  */
-export function attention(q: Tensor, k: Tensor, v: Tensor, scale: number, bias: Tensor): Tensor {
+export function attention(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  scale: number,
+  bias: Tensor,
+  onScores: (scores: Tensor) => Tensor = (scores) => scores,
+): Tensor {
   const [batch, length, heads, headDim] = q.shape as [number, number, number, number];
   const keyHeads = k.shape[2]!;
   const groups = heads / keyHeads;
@@ -42,7 +54,7 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, scale: number, bias: 
   const keys = reshape(transpose(k, [0, 2, 3, 1]), [batch * keyHeads, headDim, length]);
   const values = reshape(transpose(v, [0, 2, 1, 3]), [batch * keyHeads, length, headDim]);
   const scores = reshape(matMul(queries, keys), [batch * heads, length, length]);
-  const weights = reshape(softmax(add(scores, bias)), [batch * keyHeads, groups * length, length]);
+  const weights = reshape(softmax(add(onScores(scores), bias)), [batch * keyHeads, groups * length, length]);
   const mixed = reshape(matMul(weights, values), [batch, heads, length, headDim]);
   return reshape(transpose(mixed, [0, 2, 1, 3]), [batch * length, heads * headDim]);
 }

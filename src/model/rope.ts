@@ -23,13 +23,17 @@ export function inverseFrequencies(theta: number, rotated: number): Float32Array
   return Float32Array.from({ length: rotated / 2 }, (_, i) => 1 / theta ** ((2 * i) / rotated));
 }
 
-/** Tables for positions 0 … T−1, computed on the device so that programs carry no large constants. */
-export function rotaryTables(frequencies: Float32Array, length: number): RotaryTables {
+/**
+ * Tables for positions 0 … T−1, computed on the device so that programs carry no large constants.
+ * @param magnitude factor on both tables (foreign checkpoints with stretched contexts)
+ */
+export function rotaryTables(frequencies: Float32Array, length: number, magnitude = 1): RotaryTables {
   const angles = mul(
     reshape(range(0, length, 1, 'float32'), [1, length, 1, 1]),
     reshape(tensor1d(frequencies), [1, 1, 1, frequencies.length]),
   );
-  return { cos: cos(angles), sin: sin(angles) };
+  const [c, s] = [cos(angles), sin(angles)];
+  return magnitude === 1 ? { cos: c, sin: s } : { cos: mul(c, magnitude), sin: mul(s, magnitude) };
 }
 
 /** Rotates pairs (i, i + Dh/2) of each head, Llama's layout. x: [B, T, heads, Dh]. */
