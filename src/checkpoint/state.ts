@@ -3,8 +3,9 @@ import { inputError } from '../errors.js';
 import { type CheckpointState, checkpointStateSchema } from '../files/run.js';
 import { withFile } from '../io/file-error.js';
 import { sha256 } from '../io/hash.js';
-import { checkValue, decodeUtf8, parseJson } from '../io/json.js';
+import { checkValue, parseJson } from '../io/json.js';
 import { printable } from '../io/printable.js';
+import { decodeUtf8 } from '../io/utf8.js';
 
 /** Text of state.json: a fixed form, so that its own hash covers every byte of it. */
 export function stateText(state: Omit<CheckpointState, 'selfSha256'>): string {

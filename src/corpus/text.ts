@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { notUtf8 } from '../io/json.js';
+import { notUtf8, wholeCharacters } from '../io/utf8.js';
 
 const NEWLINE = 10;
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
@@ -28,18 +28,4 @@ export async function* decodeText(chunks: AsyncIterable<Buffer>, path: string): 
     rest = bytes.subarray(end);
   }
   if (rest.length) yield decode(rest);
-}
-
-/** The length without a last character that is cut off. */
-function wholeCharacters(bytes: Buffer): number {
-  for (let back = 1; back <= Math.min(3, bytes.length); back++) {
-    const byte = bytes[bytes.length - back]!;
-    // A byte 10xxxxxx continues a character; 11xxxxxx begins one of 2, 3 or 4 bytes.
-    if (byte < 0x80) return bytes.length;
-    if (byte >= 0xc0) {
-      const length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2;
-      return length > back ? bytes.length - back : bytes.length;
-    }
-  }
-  return bytes.length;
 }

@@ -8,6 +8,7 @@ const REASONS: Record<string, { says: string; code: string; suggestion?: string 
   EROFS: { says: 'the file system is read-only', code: 'read-only' },
   EISDIR: { says: 'it is a folder, not a file', code: 'is-a-folder' },
   ENOTDIR: { says: 'a part of the path is a file, not a folder', code: 'not-a-folder' },
+  EEXIST: { says: 'something of that name is in the way', code: 'exists' },
   ENOSPC: { says: 'the disk is full', code: 'disk-full', suggestion: 'Free some space and run again.' },
   EDQUOT: {
     says: 'the disk quota is used up',

@@ -1,8 +1,9 @@
 import type { FileHandle } from 'node:fs/promises';
 import { inputError } from '../errors.js';
-import { decodeUtf8, parseJson } from './json.js';
+import { parseJson } from './json.js';
 import { scanJson } from './json-scan.js';
 import { printable } from './printable.js';
+import { decodeUtf8 } from './utf8.js';
 
 /** Bytes per element of each dtype the format names. */
 export const DTYPE_BYTES = {
