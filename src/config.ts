@@ -88,9 +88,9 @@ type Origin = (key: string) => { place: string; fail: typeof inputError };
 function originOf({ file, flags }: ConfigSources): Origin {
   return (key) => {
     const top = key.split('.')[0]!;
-    if (flags?.[top] !== undefined)
+    if (flags && Object.hasOwn(flags, top) && flags[top] !== undefined)
       return { place: `--${flagName(key).replace('.', '-')}`, fail: usageError };
-    if (file && top in file.values) {
+    if (file && Object.hasOwn(file.values, top)) {
       const line = file.lines.get(key) ?? file.lines.get(top);
       return { place: `${printable(file.path)}, line ${line ?? '?'}: ${printable(key)}`, fail: inputError };
     }
@@ -115,12 +115,12 @@ function unknownKey(
 
 function checkKeys(given: ConfigValues, origin: Origin): void {
   for (const key of Object.keys(given)) {
-    if (!(key in CONFIG_FIELDS)) throw unknownKey(key, CONFIG_KEYS, origin(key));
+    if (!Object.hasOwn(CONFIG_FIELDS, key)) throw unknownKey(key, CONFIG_KEYS, origin(key));
   }
   const { mup } = given;
   if (typeof mup !== 'object' || mup === null) return;
   for (const key of Object.keys(mup)) {
-    if (!(key in MUP_FIELDS)) throw unknownKey(key, Object.keys(MUP_FIELDS), origin(`mup.${key}`));
+    if (!Object.hasOwn(MUP_FIELDS, key)) throw unknownKey(key, Object.keys(MUP_FIELDS), origin(`mup.${key}`));
   }
 }
 

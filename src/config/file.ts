@@ -52,5 +52,18 @@ export function parseConfig(text: string, path: string): ConfigFile {
     }
   };
   visit(root, '');
-  return { path, values: document.toJS({ maxAliasCount: 100 }) as Record<string, unknown>, lines };
+  return { path, values: valuesOf(document, path), lines };
+}
+
+/** Aliases that refer to aliases can stand for more values than memory holds: yaml counts them and stops. */
+function valuesOf(document: ReturnType<typeof parseDocument>, path: string): Record<string, unknown> {
+  try {
+    return document.toJS({ maxAliasCount: 100 }) as Record<string, unknown>;
+  } catch (error) {
+    if (!(error instanceof ReferenceError)) throw error;
+    throw inputError(`${printable(path)} uses too many aliases, or one that is not defined.`, {
+      code: 'bad-config',
+      cause: error,
+    });
+  }
 }
