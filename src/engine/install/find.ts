@@ -1,0 +1,78 @@
+import { stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { engineError } from '../../errors.js';
+import { sha256File } from '../../io/hash.js';
+import { findJaxCuda } from './jax-environment.js';
+import { RECIPES } from './recipes.js';
+import { pluginFolder, readInstalled, verifyInstalled } from './store.js';
+
+/** A plugin found on this machine, verified. */
+export interface PluginLocation {
+  /** `xla-cpu`, `xla-cuda12`, …, `custom` for one named by SPARSELAW_PJRT_PLUGIN, `jax` for one of a JAX environment. */
+  readonly name: string;
+  /** The package it came from and its version, for provenance. */
+  readonly package: string;
+  readonly version: string;
+  readonly device: 'cpu' | 'cuda';
+  /** Path of the shared library. */
+  readonly path: string;
+  readonly sha256: string;
+  /** Shared libraries to load before it, in order. */
+  readonly libraries: readonly string[];
+}
+
+/** A path the user has named: nothing is pinned, so its hash only goes into the provenance. */
+async function namedPlugin(name: string, device: 'cpu' | 'cuda'): Promise<PluginLocation> {
+  const path = resolve(name);
+  const isFile = await stat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+  if (!isFile) {
+    throw engineError(`SPARSELAW_PJRT_PLUGIN names ${name}, which is no file.`, {
+      code: 'plugin-missing',
+      suggestions: ['Name the shared library (.so) of a PJRT plugin, or unset the variable.'],
+    });
+  }
+  return {
+    name: 'custom',
+    package: `${basename(dirname(path))}/${basename(path)}`,
+    version: '',
+    device,
+    path,
+    sha256: await sha256File(path),
+    libraries: [],
+  };
+}
+
+/**
+ * The plugin that serves a kind of device: the one SPARSELAW_PJRT_PLUGIN names, else the installed one, else (for
+ * CUDA) that of a JAX environment.
+ * @throws SparselawError (status 4) when there is none, or its bytes are not those that were pinned.
+ */
+export async function findPlugin(device: 'cpu' | 'cuda'): Promise<PluginLocation> {
+  const named = process.env.SPARSELAW_PJRT_PLUGIN;
+  if (named) return namedPlugin(named, device);
+  for (const recipe of RECIPES.filter((candidate) => candidate.device === device)) {
+    const installed = await readInstalled(recipe);
+    if (!installed) continue;
+    await verifyInstalled(recipe, installed);
+    const folder = pluginFolder(recipe);
+    return {
+      name: recipe.name,
+      package: installed.package,
+      version: installed.version,
+      device,
+      path: join(folder, recipe.library),
+      sha256: installed.sha256,
+      libraries: installed.libraries.map(({ path }) => join(folder, path)),
+    };
+  }
+  const foreign = device === 'cuda' ? await findJaxCuda() : undefined;
+  if (foreign) return foreign;
+  const names = RECIPES.filter((recipe) => recipe.device === device).map((recipe) => recipe.name);
+  throw engineError(`No XLA plugin for ${device} is installed.`, {
+    code: 'plugin-missing',
+    suggestions: names.map((name) => `sparselaw engine install ${name}`),
+  });
+}

@@ -1,0 +1,146 @@
+import { readdir, stat, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { EXIT, engineError, interruptedError, SparselawError } from '../../errors.js';
+import { writeFolderAtomic } from '../../io/atomic.js';
+import { sha256, sha256File } from '../../io/hash.js';
+import type { OnProgress } from '../../progress.js';
+import { checkMachine } from './machine.js';
+import { pipInstall } from './pip.js';
+import { type PluginRecipe, requirementsOf, wheelNameOf } from './recipes.js';
+import {
+  type InstalledPlugin,
+  PLUGIN_FILE,
+  pluginFolder,
+  readInstalled,
+  recipeOf,
+  removeInstalled,
+  unwritable,
+  verifyInstalled,
+} from './store.js';
+import { unpackWheel } from './wheel.js';
+
+export interface InstallOptions {
+  /** Wheel files to install instead of downloading: one file, or a folder that holds all of them. */
+  from?: string;
+  onProgress?: OnProgress;
+  signal?: AbortSignal;
+}
+
+/** The wheel files to take, matched to the recipe's wheels by their hashes. */
+async function chooseWheels(recipe: PluginRecipe, from: string): Promise<string[]> {
+  const found = await stat(from).catch(() => undefined);
+  if (!found) {
+    throw engineError(`${from} does not exist.`, {
+      code: 'wheel-missing',
+      suggestions: [`Give the path of ${wheelNameOf(recipe)}.`],
+    });
+  }
+  const paths = found.isDirectory()
+    ? (await readdir(from)).filter((name) => name.endsWith('.whl')).map((name) => join(from, name))
+    : [from];
+  const byHash = new Map<string, string>();
+  for (const path of paths) byHash.set(await sha256File(path), path);
+  return recipe.wheels.map(({ package: name, version, sha256: pinned }) => {
+    const path = byHash.get(pinned);
+    if (path) return path;
+    const seen = [...byHash].map(([hash, file]) => `${basename(file)} has ${hash}`).join(', ');
+    throw engineError(
+      `${from} holds no ${name} ${version} with the pinned SHA-256 ${pinned}${seen ? `; ${seen}` : ''}.`,
+      {
+        code: 'hash-mismatch',
+        suggestions: [`Download it again: pip download --no-deps ${name}==${version}`],
+      },
+    );
+  });
+}
+
+async function describe(recipe: PluginRecipe, folder: string): Promise<InstalledPlugin> {
+  const hash = await sha256File(join(folder, recipe.library));
+  if (hash !== recipe.librarySha256) {
+    throw engineError(
+      `The library in ${recipe.name}'s wheel has the SHA-256 ${hash}, not ${recipe.librarySha256}.`,
+      {
+        code: 'hash-mismatch',
+      },
+    );
+  }
+  const [plugin] = recipe.wheels;
+  return {
+    schemaVersion: 1,
+    name: recipe.name,
+    package: plugin.package,
+    version: plugin.version,
+    requirementsSha256: sha256(requirementsOf(recipe)),
+    library: recipe.library,
+    sha256: hash,
+    libraries: await Promise.all(
+      recipe.libraries.map(async (path) => ({ path, bytes: (await stat(join(folder, path))).size })),
+    ),
+    installedAt: new Date().toISOString(),
+  };
+}
+
+async function fill(recipe: PluginRecipe, folder: string, options: InstallOptions): Promise<void> {
+  const { from, onProgress, signal } = options;
+  const total = recipe.wheels.reduce((sum, { bytes }) => sum + bytes, 0);
+  const report = (done: number) =>
+    onProgress?.({ task: `install ${recipe.name}`, done: Math.min(done, total), total, unit: 'bytes' });
+  report(0);
+  if (from) {
+    for (const wheel of await chooseWheels(recipe, from)) await unpackWheel(wheel, folder, signal);
+  } else {
+    await pipInstall(recipe, folder, { signal, onBytes: report });
+  }
+  const installed = await describe(recipe, folder);
+  await writeFile(join(folder, PLUGIN_FILE), `${JSON.stringify(installed, null, 2)}\n`);
+  report(total);
+}
+
+/** What is there already and whole; a damaged one is removed, so that it can be installed anew. */
+async function readWhole(recipe: PluginRecipe): Promise<InstalledPlugin | undefined> {
+  try {
+    const installed = await readInstalled(recipe);
+    if (installed) await verifyInstalled(recipe, installed);
+    return installed;
+  } catch (error) {
+    if (!(error instanceof SparselawError) || error.code !== 'plugin-damaged') throw error;
+    await removeInstalled(recipe);
+    return undefined;
+  }
+}
+
+const interrupted = (name: string) =>
+  interruptedError(`Installing ${name} was interrupted; nothing was left behind.`, {
+    code: 'interrupted',
+    suggestions: [`sparselaw engine install ${name}`],
+  });
+
+/**
+ * Downloads a plugin with pip (or takes wheel files), checks its hashes and moves it into the cache in one step.
+ * Installing what is there already and whole does nothing. Several processes may install at once: one wins, all
+ * find it installed.
+ * @throws SparselawError (status 4): unknown name, machine without such a wheel, no pip, wrong hash, unwritable cache;
+ *   (status 6) when interrupted
+ */
+export async function installPlugin(name: string, options: InstallOptions = {}): Promise<InstalledPlugin> {
+  const recipe = recipeOf(name);
+  checkMachine(name);
+  const there = await readWhole(recipe);
+  if (there) return there;
+  const folder = pluginFolder(recipe);
+  try {
+    await writeFolderAtomic(folder, (temporary) => fill(recipe, temporary, options));
+  } catch (error) {
+    if (options.signal?.aborted) throw interrupted(name);
+    const other = await readInstalled(recipe).catch(() => undefined);
+    if (error instanceof SparselawError && error.code === 'exists' && other) return other;
+    if (error instanceof SparselawError && error.exitStatus === EXIT.input) throw unwritable(folder, error);
+    throw error;
+  }
+  const installed = await readInstalled(recipe);
+  if (!installed) throw unwritable(folder, new Error('it vanished again'));
+  return installed;
+}
+
+/** Deletes an installed plugin; false when it was not installed. @throws SparselawError (status 4) */
+export const removePlugin = (name: string): Promise<boolean> => removeInstalled(recipeOf(name));

@@ -1,0 +1,123 @@
+import { spawn } from 'node:child_process';
+import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { engineError } from '../../errors.js';
+import { type PluginRecipe, requirementsOf, wheelNameOf } from './recipes.js';
+
+interface Outcome {
+  readonly status: number | null;
+  readonly output: string;
+  /** Why the process did not start at all. */
+  readonly notStarted?: NodeJS.ErrnoException;
+}
+
+/** Longest part of pip's output that is kept. */
+const MOST_OUTPUT = 64 * 1024;
+
+function runPython(args: string[], env: NodeJS.ProcessEnv, signal?: AbortSignal): Promise<Outcome> {
+  return new Promise((resolve) => {
+    let output = '';
+    let notStarted: NodeJS.ErrnoException | undefined;
+    const child = spawn('python3', args, { env, stdio: ['ignore', 'pipe', 'pipe'], signal });
+    const keep = (chunk: Buffer) => {
+      output = (output + chunk.toString()).slice(-MOST_OUTPUT);
+    };
+    child.stdout.on('data', keep);
+    child.stderr.on('data', keep);
+    child.on('error', (error: NodeJS.ErrnoException) => {
+      if (child.pid === undefined) notStarted = error;
+      if (child.pid === undefined) resolve({ status: null, output, notStarted });
+    });
+    child.on('close', (status) => resolve({ status, output, notStarted }));
+  });
+}
+
+async function bytesBelow(folder: string): Promise<number> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  const sizes = entries.map(async (entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return bytesBelow(path);
+    return stat(path).then(
+      ({ size }) => size,
+      () => 0,
+    );
+  });
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+}
+
+const PROGRESS_INTERVAL_MS = 500;
+
+function pipFailure(recipe: PluginRecipe, { output, notStarted }: Outcome) {
+  const offline =
+    `Or download ${wheelNameOf(recipe)} elsewhere (pip download --no-deps ${recipe.wheels[0].package}==` +
+    `${recipe.wheels[0].version}) and run: sparselaw engine install ${recipe.name} --from FILE`;
+  if (notStarted || /No module named pip\b/.test(output)) {
+    const what = notStarted ? 'python3 was not found' : 'this python3 has no pip';
+    return engineError(`${recipe.name} is downloaded by Python's pip, but ${what}.`, {
+      code: 'pip-missing',
+      suggestions: ['Install Python 3 with pip (Debian: apt install python3-pip).', offline],
+      cause: notStarted,
+    });
+  }
+  const lines = output.split('\n').map((line) => line.trim());
+  const errors = lines.filter((line) => line.startsWith('ERROR:')).map((line) => line.slice(6).trim());
+  if (/DO NOT MATCH THE HASHES/.test(output)) {
+    return engineError(`What pip downloaded for ${recipe.name} has another SHA-256 than the pinned one.`, {
+      code: 'hash-mismatch',
+      suggestions: [
+        'A mirror or proxy may have changed the file: look at `python3 -m pip config list`.',
+        offline,
+      ],
+      cause: new Error(output),
+    });
+  }
+  const why = errors.at(-1) ?? lines.filter(Boolean).at(-1) ?? 'it said nothing';
+  return engineError(`pip could not download ${recipe.name}: ${why.replace(/[.\s]+$/, '')}.`, {
+    code: 'pip-failed',
+    suggestions: ["Check the network and pip's settings (`python3 -m pip config list`).", offline],
+    cause: new Error(output),
+  });
+}
+
+/**
+ * Has pip download and unpack a recipe's wheels into a folder. The user's own pip settings (mirrors, proxies,
+ * certificates) hold; nothing outside of the folder is touched, also on systems that manage Python themselves.
+ * @throws SparselawError (status 4) when there is no pip, no network, or a wheel's hash is another one
+ */
+export async function pipInstall(
+  recipe: PluginRecipe,
+  folder: string,
+  { signal, onBytes }: { signal?: AbortSignal; onBytes?: (done: number) => void } = {},
+): Promise<void> {
+  const scratch = join(folder, '.pip');
+  const target = join(folder, '.pip-target');
+  await mkdir(scratch, { recursive: true });
+  const requirements = join(scratch, 'requirements.txt');
+  await writeFile(requirements, requirementsOf(recipe));
+  const args = [
+    ...['-m', 'pip', 'install', '--target', target, '--no-deps', '--require-hashes', '--only-binary=:all:'],
+    ...recipe.platforms.flatMap((platform) => ['--platform', platform]),
+    ...['--no-compile', '--no-input', '--disable-pip-version-check', '--no-warn-conflicts'],
+    ...['-r', requirements],
+  ];
+  // pip's own temporary files go below the folder, so that a killed install leaves nothing elsewhere.
+  const env = { ...process.env, PIP_REQUIRE_VIRTUALENV: '0', PIP_USER: '0', TMPDIR: scratch };
+  const watch = onBytes
+    ? setInterval(() => void bytesBelow(scratch).then(onBytes), PROGRESS_INTERVAL_MS)
+    : undefined;
+  try {
+    const outcome = await runPython(args, env, signal);
+    signal?.throwIfAborted();
+    if (outcome.status !== 0) throw pipFailure(recipe, outcome);
+    await moveContents(target, folder);
+  } finally {
+    clearInterval(watch);
+    await rm(scratch, { recursive: true, force: true });
+    await rm(target, { recursive: true, force: true });
+  }
+}
+
+async function moveContents(from: string, to: string): Promise<void> {
+  const { rename } = await import('node:fs/promises');
+  for (const name of await readdir(from)) await rename(join(from, name), join(to, name));
+}

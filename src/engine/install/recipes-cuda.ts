@@ -1,0 +1,3 @@
+import type { PluginRecipe } from './recipes.js';
+
+export const XLA_CUDA_PENDING: readonly PluginRecipe[] = [];

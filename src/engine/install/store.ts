@@ -1,0 +1,120 @@
+import { readFile, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { engineError } from '../../errors.js';
+import { sha256, sha256File } from '../../io/hash.js';
+import { cacheFolder } from './cache-folder.js';
+import { type PluginRecipe, RECIPES, requirementsOf } from './recipes.js';
+
+/** `plugin.json` in an installed plugin's folder. */
+const installedSchema = z.strictObject({
+  schemaVersion: z.literal(1),
+  name: z.string(),
+  package: z.string(),
+  version: z.string(),
+  /** Hash of the requirements it was made from. */
+  requirementsSha256: z.string(),
+  library: z.string(),
+  sha256: z.string(),
+  libraries: z.array(z.strictObject({ path: z.string(), bytes: z.int() })),
+  installedAt: z.string(),
+});
+export type InstalledPlugin = z.infer<typeof installedSchema>;
+
+export const PLUGIN_FILE = 'plugin.json';
+
+export const pluginsFolder = (): string => join(cacheFolder(), 'plugins');
+
+/** One folder per plugin and version: a running process keeps the one it loaded when another is installed. */
+export const pluginFolder = (recipe: PluginRecipe): string =>
+  join(
+    pluginsFolder(),
+    `${recipe.name}-${recipe.wheels[0].version}-${sha256(requirementsOf(recipe)).slice(0, 8)}`,
+  );
+
+export function recipeOf(name: string): PluginRecipe {
+  const recipe = RECIPES.find((candidate) => candidate.name === name);
+  if (recipe) return recipe;
+  throw engineError(`There is no plugin named ${name}.`, {
+    code: 'unknown-plugin',
+    suggestions: [`Choose one of ${RECIPES.map((candidate) => candidate.name).join(', ')}.`],
+  });
+}
+
+/** What is installed under a recipe; undefined when nothing is. @throws SparselawError (status 4) when it is damaged. */
+export async function readInstalled(recipe: PluginRecipe): Promise<InstalledPlugin | undefined> {
+  const path = join(pluginFolder(recipe), PLUGIN_FILE);
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw engineError(`${path} cannot be read: ${(error as Error).message}.`, {
+      code: 'plugin-damaged',
+      cause: error,
+    });
+  }
+  try {
+    return installedSchema.parse(JSON.parse(text));
+  } catch (error) {
+    throw damaged(recipe, `${path} is not what was written`, error);
+  }
+}
+
+const damaged = (recipe: PluginRecipe, why: string, cause?: unknown) =>
+  engineError(`The plugin ${recipe.name} is damaged: ${why}.`, {
+    code: 'plugin-damaged',
+    suggestions: [`sparselaw engine remove ${recipe.name}`, `sparselaw engine install ${recipe.name}`],
+    cause,
+  });
+
+const verified = new Set<string>();
+
+/**
+ * Checks that the plugin's library is byte for byte the pinned one, and that the libraries it needs are there in
+ * full size (their gigabytes were hashed wheel by wheel when installed). Once per process.
+ * @throws SparselawError (status 4)
+ */
+export async function verifyInstalled(recipe: PluginRecipe, installed: InstalledPlugin): Promise<void> {
+  const folder = pluginFolder(recipe);
+  if (verified.has(folder)) return;
+  const library = join(folder, recipe.library);
+  const hash = await sha256File(library).catch((error) => {
+    throw damaged(recipe, `${library} cannot be read`, error);
+  });
+  if (hash !== recipe.librarySha256 || installed.sha256 !== recipe.librarySha256) {
+    throw damaged(recipe, `${library} has the SHA-256 ${hash}, not ${recipe.librarySha256}`);
+  }
+  for (const { path, bytes } of installed.libraries) {
+    const size = await stat(join(folder, path)).then(
+      (found) => found.size,
+      () => undefined,
+    );
+    if (size !== bytes)
+      throw damaged(recipe, `${join(folder, path)} has ${size ?? 'no'} bytes, not ${bytes}`);
+  }
+  verified.add(folder);
+}
+
+/** Deletes an installed plugin; false when there was none. */
+export async function removeInstalled(recipe: PluginRecipe): Promise<boolean> {
+  const folder = pluginFolder(recipe);
+  const there = await stat(folder).then(
+    () => true,
+    () => false,
+  );
+  if (there) {
+    await rm(folder, { recursive: true, force: true }).catch((error) => {
+      throw unwritable(folder, error);
+    });
+  }
+  verified.delete(folder);
+  return there;
+}
+
+export const unwritable = (path: string, error: unknown) =>
+  engineError(`Plugins cannot be written to ${path}: ${(error as Error).message.replace(/[.\s]+$/, '')}.`, {
+    code: 'cache-unwritable',
+    suggestions: ['Set SPARSELAW_CACHE_DIR to a folder that you may write to, with room for the plugin.'],
+    cause: error,
+  });
