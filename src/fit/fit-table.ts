@@ -1,10 +1,12 @@
 import { numericsError, usageError } from '../errors.js';
-import { FIT_SCHEMA_VERSION, type Fit, type FitFile } from '../files/fit.js';
+import { FIT_SCHEMA_VERSION, type Fit, type FitFile, type JointFit } from '../files/fit.js';
 import { sha256File } from '../io/hash.js';
 import { findLaw, LAW_IDS } from '../laws/index.js';
+import { findJointLaw, JOINT_LAWS } from '../laws/joint/index.js';
 import type { OnProgress } from '../progress.js';
 import { type BootstrapPart, summariseBootstrap } from './bootstrap.js';
 import { compare, lawsForShape } from './compare.js';
+import { fitJoint } from './joint.js';
 import { DEFAULT_FIT_OPTIONS, type FitOptions } from './options.js';
 import { runJobs } from './pool.js';
 import { readSeries, type SeriesRequest, type SeriesTable } from './read-series.js';
@@ -50,16 +52,18 @@ export async function fitTable(path: string, options: FitTableOptions): Promise<
     throw usageError('--law auto tries every law; name no other beside it.', { code: 'bad-flag' });
   }
   for (const law of auto ? [] : options.laws) {
-    if (findLaw(law)) continue;
+    if (findLaw(law) || findJointLaw(law)) continue;
     throw usageError(`--law: there is no law "${law}".`, {
       code: 'unknown-law',
-      suggestions: [`The laws are: auto, ${LAW_IDS.join(', ')}.`],
+      suggestions: [`The laws are: auto, ${[...LAW_IDS, ...JOINT_LAWS.map(({ id }) => id)].join(', ')}.`],
     });
   }
-  const positiveX = auto || options.laws.some((id) => !ANY_X.includes(id));
-  const table = await readSeries(path, { ...options, positiveX });
+  const jointLaws = options.laws.filter((id) => findJointLaw(id));
+  const singleLaws = options.laws.filter((id) => !jointLaws.includes(id));
+  const positiveX = auto || jointLaws.length > 0 || options.laws.some((id) => !ANY_X.includes(id));
+  const table = await readSeries(path, { ...options, positiveX, joint: singleLaws.length === 0 });
   const plan = table.series.flatMap((series) =>
-    (auto ? lawsForShape(series.x, series.y, table.kind === 'fit') : options.laws).map((law) => ({
+    (auto ? lawsForShape(series.x, series.y, table.kind === 'fit') : singleLaws).map((law) => ({
       law,
       series,
     })),
@@ -74,7 +78,24 @@ export async function fitTable(path: string, options: FitTableOptions): Promise<
   }
   const fits = await runFits(plan, fitOptions, options);
   if (fitOptions.bootstrap.replicates > 0) await runBootstrap(plan, fits, fitOptions, options);
-  return { file: await assemble(path, table, fits, fitOptions, options, auto), notices };
+  const joint: JointResult[] = [];
+  if (jointLaws.length > 0) {
+    const runs =
+      singleLaws.length === 0 ? table : await readSeries(path, { ...options, positiveX, joint: true });
+    for (const law of jointLaws) {
+      for (const series of runs.series) {
+        options.signal?.throwIfAborted();
+        joint.push({ law, group: series.group, result: fitJoint(law, series, fitOptions) });
+      }
+    }
+  }
+  return { file: await assemble(path, table, fits, joint, fitOptions, options, auto), notices };
+}
+
+interface JointResult {
+  law: string;
+  group: Record<string, string>;
+  result: JointFit | string;
 }
 
 type Plan = { law: string; series: Series }[];
@@ -140,6 +161,7 @@ async function assemble(
   path: string,
   table: SeriesTable,
   fits: Fit[],
+  joint: JointResult[],
   fitOptions: FitOptions,
   options: FitTableOptions,
   auto: boolean,
@@ -152,7 +174,11 @@ async function assemble(
   const failed = fits
     .filter((fit) => fit.verdict === 'not-converged' || fit.verdict === 'too-few-points')
     .map(({ group, law, reasons }) => ({ group, law, reason: reasons[0] ?? 'no fit' }));
-  if (failed.length === fits.length) {
+  for (const { law, group, result } of joint) {
+    if (typeof result === 'string') failed.push({ group, law, reason: result });
+    else if (!result.converged) failed.push({ group, law, reason: result.reasons[0] ?? 'not converged' });
+  }
+  if (failed.length === fits.length + joint.length) {
     const first = failed[0]!;
     throw numericsError(
       `Nothing could be fitted: ${groupName(first.group)}, ${first.law}: ${first.reason}${
@@ -176,7 +202,7 @@ async function assemble(
     rows: table.rows,
     fits,
     comparison: [...groups.values()].map((own) => compare(own, fitOptions.level, auto)),
-    joint: [],
+    joint: joint.flatMap(({ result }) => (typeof result === 'string' ? [] : result)),
     scaleTests,
     failed,
   };

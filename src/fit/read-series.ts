@@ -12,6 +12,8 @@ export interface SeriesRequest {
   where?: string[];
   /** Columns that tell the runs or seeds within a group apart. */
   cluster?: string[];
+  /** Collect the runs of each group for a joint law: by default, all runs of one activation and setting. */
+  joint?: boolean;
   /** Column of the model's non-embedding parameters. */
   parameters?: string;
   /** Keep rows of the warm-up and decay phases. */
@@ -36,6 +38,7 @@ export interface SeriesTable {
 
 /** A run and the measurement's settings; `cett` joins them where it is a setting, not a result. */
 const TABLE_GROUPS = ['run_id', 'metric', 'p_percent', 'epsilon', 'k_ratio', 'protocol'];
+const JOINT_GROUPS = ['activation', ...TABLE_GROUPS.filter((name) => name !== 'run_id')];
 const CLUSTER_COLUMNS = ['run_id', 'seed'];
 const TOKENS_UNIT = 1e9;
 
@@ -46,6 +49,7 @@ interface Building {
   lines: number[];
   clusters: number[];
   clusterIndex: Map<string, number>;
+  clusterParameters: (number | null)[];
   parameters: Set<number>;
 }
 
@@ -92,7 +96,10 @@ export async function readSeries(path: string, request: SeriesRequest): Promise<
       if (columns.cluster.length > 0) building.clusters.push(clusterOf(building, columns, cells));
       if (columns.parameters >= 0) {
         const value = toNumber(cells[columns.parameters]!, () => where(columns.parameters));
-        if (value !== null) building.parameters.add(value);
+        if (value !== null) {
+          building.parameters.add(value);
+          if (columns.cluster.length > 0) building.clusterParameters[building.clusters.at(-1)!] = value;
+        }
       }
     },
   });
@@ -146,7 +153,9 @@ function planColumns(names: string[], request: SeriesRequest, path: string): Col
   const isFit = names.includes('limit_se');
   const xName = request.x ?? (isFit ? 'params_non_embedding' : 'tokens');
   const yName = request.y ?? (isFit ? 'limit' : 'activation_ratio');
-  const groupNames = request.group ?? (isFit ? [] : TABLE_GROUPS.filter((name) => names.includes(name)));
+  const groupNames =
+    request.group ??
+    (isFit ? [] : (request.joint ? JOINT_GROUPS : TABLE_GROUPS).filter((name) => names.includes(name)));
   const grouped = request.group === undefined && groupNames.includes('metric') && names.includes('cett');
   const clusterNames =
     request.cluster ?? CLUSTER_COLUMNS.filter((name) => names.includes(name) && !groupNames.includes(name));
@@ -202,6 +211,7 @@ function groupOf(groups: Map<string, Building>, columns: ColumnPlan, cells: read
       lines: [],
       clusters: [],
       clusterIndex: new Map(),
+      clusterParameters: [],
       parameters: new Set(),
     };
     groups.set(key, building);
@@ -255,6 +265,9 @@ function finish(building: Building): Series {
     y: Float64Array.from(order, (i) => building.y[i]!),
     clusters: several ? Int32Array.from(order, (i) => building.clusters[i]!) : null,
     clusterNames: several ? [...building.clusterIndex.keys()] : [],
+    clusterParameters: several
+      ? [...building.clusterIndex.values()].map((c) => building.clusterParameters[c] ?? null)
+      : [],
     modelParameters: building.parameters.size === 1 ? parameters! : null,
     notes,
   };

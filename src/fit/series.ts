@@ -7,6 +7,8 @@ export interface Series {
   /** Index into `clusterNames` of each point, where the group holds several runs or seeds. */
   clusters: Int32Array | null;
   clusterNames: string[];
+  /** Non-embedding parameters of each cluster's model, where the table says. */
+  clusterParameters: (number | null)[];
   /** Non-embedding parameters of the model, where the table says. */
   modelParameters: number | null;
   /** Findings about the rows that belong in `reasons`. */
