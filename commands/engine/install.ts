@@ -1,0 +1,40 @@
+import { Args, Flags } from '@oclif/core';
+import type { PluginStatus } from '../../src/engine/install/index.js';
+import { BaseCommand } from '../_base.js';
+
+export default class EngineInstall extends BaseCommand<typeof EngineInstall> {
+  static override summary = 'Install a PJRT plugin: what XLA programs run on.';
+  static override description =
+    'Python’s pip downloads the pinned wheel (python3 with pip is needed for that; its mirrors and proxies hold), ' +
+    'its hash is checked, and the plugin moves into $SPARSELAW_CACHE_DIR, else the user’s cache folder. ' +
+    'Where it is installed already, nothing happens.';
+  static override examples = [
+    { description: 'For the processor', command: '<%= config.bin %> <%= command.id %> xla-cpu' },
+    {
+      description: 'From a wheel downloaded elsewhere',
+      command:
+        '<%= config.bin %> <%= command.id %> xla-cpu --from lammps_jax_pjrt_cpu-0.11.2-py3-none-manylinux_2_27_x86_64.whl',
+    },
+  ];
+  static override args = {
+    name: Args.string({ description: 'A plugin of `engine list`.', required: true }),
+  };
+  static override flags = {
+    from: Flags.string({
+      summary: 'A wheel file, or a folder of wheels, to install without network or Python.',
+      helpValue: 'WHEEL',
+    }),
+  };
+
+  async run(): Promise<{ engines: PluginStatus[] }> {
+    const { installPlugin, listPlugins } = await import('../../src/engine/install/index.js');
+    await installPlugin(this.args.name, {
+      from: this.flags.from,
+      onProgress: this.progress(),
+      signal: this.interruption(),
+    });
+    const engines = (await listPlugins()).filter(({ name }) => name === this.args.name);
+    for (const each of engines) this.log(`${each.name} ${each.version} is ready: ${each.path}`);
+    return { engines };
+  }
+}

@@ -1,0 +1,40 @@
+import type { PluginStatus } from '../../src/engine/install/index.js';
+import { BaseCommand } from '../_base.js';
+import { formatCount } from '../_progress.js';
+
+export default class EngineList extends BaseCommand<typeof EngineList> {
+  static override summary = 'List the XLA plugins and which of them are installed.';
+  static override description =
+    'Installed plugins are hashed and compared with the pinned SHA-256. The engine wasm needs no plugin.';
+  static override examples = [
+    { description: 'What can run here', command: '<%= config.bin %> <%= command.id %>' },
+    {
+      description: 'Path of the installed CPU plugin',
+      command: "<%= config.bin %> <%= command.id %> --json | jq -r '.engines[0].path'",
+    },
+  ];
+
+  async run(): Promise<{ engines: PluginStatus[] }> {
+    const { listPlugins } = await import('../../src/engine/install/index.js');
+    const engines = await listPlugins();
+    const { default: CliTable } = await import('cli-table3');
+    const table = new CliTable({
+      head: ['name', 'device', 'status', 'version', 'download', 'what'],
+      style: { head: [], border: [] },
+    });
+    for (const each of engines) {
+      table.push([
+        each.name,
+        each.device,
+        each.status,
+        each.version,
+        `${formatCount(each.downloadBytes)}B`,
+        each.problem ?? each.summary,
+      ]);
+    }
+    this.log(table.toString());
+    const named = process.env.SPARSELAW_PJRT_PLUGIN;
+    if (named) this.log(`SPARSELAW_PJRT_PLUGIN names ${named}: it is taken before all of these.`);
+    return { engines };
+  }
+}
