@@ -1,0 +1,205 @@
+import { basename } from 'node:path';
+import type { Fit, FitFile } from '../files/fit.js';
+import { TABLE_COLUMNS, type TableColumn, type TableRow } from '../files/table.js';
+import { preferredFit } from '../fit/read-rows.js';
+import { uniqueNames } from '../table/measurement-files.js';
+import type { Axis } from './chart.js';
+import { formatNumber, formatShare, kindOf } from './format.js';
+import type { FitSource, SourceRow, Sources } from './inputs.js';
+import { assignSeries, type Series, type SeriesFacts } from './series.js';
+
+export interface FitView {
+  /** Label of the series on the page. */
+  label: string;
+  fit: Fit;
+  file: FitFile;
+  /** The law that stands for the group: chosen by the comparison, else the best ranked. */
+  isPreferred: boolean;
+  activation: string | null;
+  /** Non-embedding parameters, or a scale that the group names. */
+  size: number | null;
+}
+
+export interface RowView {
+  label: string;
+  row: TableRow;
+}
+
+export interface ReportModel {
+  title: string;
+  sources: Sources;
+  fits: FitView[];
+  rows: RowView[];
+  series: Map<string, Series>;
+}
+
+export function buildModel(title: string, sources: Sources): ReportModel {
+  const activationOf = activations(sources);
+  const studies = uniqueNames(sources.fits.map(({ path }) => path));
+  const labels = sources.fits.map(groupLabels);
+  const fits = sources.fits.flatMap((source, i) =>
+    source.file.fits.map((fit) => {
+      const own = labels[i]!.get(JSON.stringify(fit.group))!;
+      // The same name in two files: only the file tells them apart.
+      const repeated = labels.some(
+        (other, j) => j !== i && isSameAxes(source, sources.fits[j]!) && has(other, own),
+      );
+      return {
+        label: repeated ? `${own} (${studies[i]})` : own,
+        fit,
+        file: source.file,
+        isPreferred: isPreferred(source.file, fit),
+        activation: fit.group.activation ?? activationOf.get(fit.group.run_id ?? '') ?? null,
+        size: fit.modelParameters ?? namedScale(fit.group),
+      };
+    }),
+  );
+  const rows = sources.tables.flatMap((table) => {
+    const label = rowLabel(table.columns, table.rows);
+    return table.rows.map((row) => ({ label: label(row), row: row.known }));
+  });
+  const facts: SeriesFacts[] = [
+    ...fits,
+    ...rows.map(({ label, row }) => ({ label, activation: row.activation, size: row.params_non_embedding })),
+    ...sources.runs.map(({ id, config }) => ({
+      label: id,
+      activation: typeof config.activation === 'string' ? config.activation : null,
+      size: null,
+    })),
+  ];
+  const series = new Map(assignSeries(facts).map((entry) => [entry.label, entry]));
+  return { title, sources, fits, rows, series };
+}
+
+const has = (labels: Map<string, string>, label: string) => [...labels.values()].includes(label);
+const isSameAxes = (a: FitSource, b: FitSource) => a.file.x === b.file.x && a.file.y === b.file.y;
+
+function isPreferred(file: FitFile, fit: Fit): boolean {
+  const preferred =
+    preferredFit(file, fit.group) ??
+    file.fits.find((other) => JSON.stringify(other.group) === JSON.stringify(fit.group));
+  return preferred === fit;
+}
+
+/** Group → label: its values, those left out that are the same in all groups of the file. */
+function groupLabels({ path, file }: FitSource): Map<string, string> {
+  const groups = [...new Map(file.fits.map(({ group }) => [JSON.stringify(group), group])).values()];
+  const names = [...new Set(groups.flatMap((group) => Object.keys(group)))];
+  const telling = names.filter((name) => new Set(groups.map((group) => group[name])).size > 1);
+  const used = names.includes('run_id')
+    ? [...new Set(['run_id', ...telling])]
+    : telling.length > 0
+      ? telling
+      : names;
+  return new Map(
+    groups.map((group) => [
+      JSON.stringify(group),
+      used.map((name) => group[name] ?? '').join(' ') || basename(path).replace(/\.json$/, ''),
+    ]),
+  );
+}
+
+/** Columns that tell the runs of a table apart: run_id, or else the text columns with few values. */
+function rowLabel(columns: readonly string[], rows: readonly SourceRow[]): (row: SourceRow) => string {
+  if (columns.includes('run_id')) return ({ known }) => known.run_id ?? 'no run';
+  const telling = columns.filter((column) => {
+    const values = new Set(rows.map(({ cells }) => cells[column] ?? ''));
+    const isText = [...values].some((value) => value !== '' && !Number.isFinite(Number(value)));
+    return isText && values.size > 1 && values.size <= Math.max(2, rows.length / 4) && !NOT_A_RUN.has(column);
+  });
+  return ({ cells }) => telling.map((column) => cells[column]).join(' ') || 'all rows';
+}
+const NOT_A_RUN = new Set([
+  'metric',
+  'checkpoint',
+  'protocol',
+  'status',
+  'precision',
+  'engine',
+  'device',
+  'phase',
+]);
+
+function activations({ tables, runs }: Sources): Map<string, string> {
+  const known = new Map<string, string>();
+  for (const { rows } of tables) {
+    for (const { known: row } of rows)
+      if (row.run_id && row.activation) known.set(row.run_id, row.activation);
+  }
+  for (const { id, config } of runs) {
+    if (typeof config.activation === 'string') known.set(id, config.activation);
+  }
+  return known;
+}
+
+/** A model size that a group names in words, such as `scale=0.4B`. */
+function namedScale(group: Record<string, string>): number | null {
+  for (const value of Object.values(group)) {
+    const match = /^(\d+(?:\.\d+)?)([kMB])$/.exec(value.trim());
+    if (match) return Number(match[1]) * { k: 1e3, M: 1e6, B: 1e9 }[match[2] as 'k' | 'M' | 'B'];
+  }
+  return null;
+}
+
+const TITLES: Partial<Record<TableColumn | 'limit', string>> = {
+  tokens: 'Training tokens',
+  params_non_embedding: 'Non-embedding parameters',
+  params_total: 'Parameters',
+  width_depth_ratio: 'Width / depth',
+  loss_dense_nats_per_token: 'Loss (nats per token)',
+  limit: 'Limit',
+};
+
+/** Title and kind of a column's axis. */
+export function axisOf(column: string): Axis {
+  const words = column.replaceAll('_', ' ');
+  const unit = column in TABLE_COLUMNS ? TABLE_COLUMNS[column as TableColumn].unit : '';
+  const kind = kindOf(column);
+  const shown = unit && unit !== '1' && kind === 'plain' ? ` (${unit})` : '';
+  const title = TITLES[column as TableColumn] ?? `${words[0]?.toUpperCase() ?? ''}${words.slice(1)}${shown}`;
+  return { field: column, title, kind };
+}
+
+/** A metric with its setting, as people call it. */
+export function settingOf(row: TableRow): string {
+  const suffix = row.protocol && row.protocol !== 'dataset' ? ` (${row.protocol})` : '';
+  switch (row.metric) {
+    case 'pplp':
+      return `PPL-${row.p_percent ?? '?'}%${suffix}`;
+    case 'cett':
+      return `CETT ${row.cett === null ? '' : formatNumber(row.cett)}${suffix}`;
+    case 'topk':
+      return `top-k ${row.k_ratio === null ? '' : formatShare(row.k_ratio)}${suffix}`;
+    case 'fat':
+      return `FAT ε = ${row.epsilon ?? '?'}${suffix}`;
+    case 'global':
+      return `global ε = ${row.epsilon ?? '?'}${suffix}`;
+    case 'zero':
+      return `exact zeros${suffix}`;
+    default:
+      return row.metric ?? 'activation ratio';
+  }
+}
+
+/** Tokens a parameter and epochs at the end of each run; null where nothing says. */
+export interface Budget {
+  tokensPerParameter: number | null;
+  epochs: number | null;
+}
+
+export function budgetsOf({ rows, sources }: ReportModel): Budget[] {
+  const runs = new Map<string, Budget & { tokens: number }>();
+  const add = (label: string, tokens: number, parameters: number | null, epochs: number | null) => {
+    if ((runs.get(label)?.tokens ?? -1) >= tokens) return;
+    runs.set(label, { tokens, tokensPerParameter: parameters ? tokens / parameters : null, epochs });
+  };
+  for (const { label, row } of rows) {
+    if (row.tokens !== null) add(label, row.tokens, row.params_non_embedding, row.epochs);
+  }
+  for (const { id, provenance, metrics } of sources.runs) {
+    const tokens = metrics.at(-1)?.tokens;
+    if (!provenance || tokens === undefined) continue;
+    add(id, tokens, provenance.model.parametersNonEmbedding, tokens / provenance.data.trainTokens);
+  }
+  return [...runs.values()];
+}
