@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -10,6 +10,7 @@ import { readJsonl } from '../../src/io/jsonl.js';
 import type { TrainEvent } from '../../src/training/events.js';
 import { train } from '../../src/training/train.js';
 import { TINY, writeTinyCorpus } from './corpus.js';
+import { bytesOf } from './run-bytes.js';
 
 let folder: string;
 let data: string;
@@ -21,20 +22,6 @@ afterAll(() => rm(folder, { recursive: true }));
 
 const configOf = (changes: Partial<Config> = {}): Config =>
   resolveConfig({ flags: { ...TINY, data, ...changes }, corpusVocabSize: 32 });
-
-/** Everything of a run that must not depend on how often it was stopped. */
-async function bytesOf(run: string): Promise<Record<string, string>> {
-  const files: Record<string, string> = {};
-  for (const name of (await readdir(join(run, 'checkpoints'))).sort()) {
-    for (const file of await readdir(join(run, 'checkpoints', name))) {
-      if (file === 'state.json') continue;
-      files[`${name}/${file}`] = (await readFile(join(run, 'checkpoints', name, file))).toString('base64');
-    }
-  }
-  const { rows } = await readJsonl(join(run, 'metrics.jsonl'), metricsRowSchema);
-  files.metrics = JSON.stringify(rows.map((row) => ({ ...row, elapsed_seconds: 0, tokens_per_second: 0 })));
-  return files;
-}
 
 describe('train', () => {
   it('learns, logs every step, validates and saves where the schedule says', async () => {

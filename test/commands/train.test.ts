@@ -1,0 +1,153 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { flagName } from '../../src/config.js';
+import { listCheckpoints } from '../../src/files/run.js';
+import { randomStream } from '../../src/random.js';
+import { program, sparselaw } from '../cli/cli.js';
+import { TINY, writeTinyCorpus } from '../training/corpus.js';
+import { bytesOf } from '../training/run-bytes.js';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'sparselaw-command-'));
+  await writeTinyCorpus(join(folder, 'corpus'));
+  await inFolder(command('whole', long));
+}, 60_000);
+afterAll(() => rm(folder, { recursive: true }));
+
+const flagsOf = (values: Record<string, unknown>) =>
+  Object.entries(values).flatMap(([key, value]) => [`--${flagName(key)}`, String(value)]);
+const command = (out: string, changes: Record<string, unknown> = {}, ...more: string[]) => [
+  'train',
+  ...['--data', 'corpus', '--out', out],
+  ...flagsOf({ ...TINY, ...changes }),
+  ...more,
+];
+const inFolder = (args: string[]) => sparselaw(args, { cwd: folder });
+
+/** Long enough that a process can be stopped in the middle. */
+const long = { tokens: 32 * 200, checkpoints: 'every:640', validationTokens: 64 };
+
+describe('sparselaw train', () => {
+  it('prints one JSON object and leaves a run', async () => {
+    const { status, stdout } = await inFolder(command('json', {}, '--json', '--quiet'));
+    expect(status).toBe(0);
+    const { run, checkpoints } = JSON.parse(stdout);
+    expect(run).toBe('json');
+    expect(checkpoints).toEqual(
+      (await listCheckpoints(join(folder, 'json'))).map(({ name }) => `json/checkpoints/${name}`),
+    );
+    const again = await inFolder(command('json'));
+    expect(again.status).toBe(3);
+    expect(again.stderr).toMatch(/already holds a run/);
+  });
+
+  it('takes a file that a run wrote, and flags over it', async () => {
+    await inFolder(command('first'));
+    const out = ['--out', 'second', '--seed', '4', '--dry-run', '--json'];
+    const { stdout } = await inFolder(['train', '--config', 'first/config.json', ...out]);
+    const { config, plan } = JSON.parse(stdout);
+    const stored = JSON.parse(await readFile(join(folder, 'first/config.json'), 'utf8'));
+    expect(config).toEqual({ ...stored, seed: 4 });
+    expect(plan).toMatchObject({ steps: 10, tokens: 320, disk: { weightsBytes: 4 * plan.parameters.total } });
+    expect(await readdir(folder)).not.toContain('second');
+  });
+
+  it.each([
+    [['--data', 'corpus', '--layers', '0'], 2, /--layers must be/],
+    [['--no-such-flag'], 2, /--no-such-flag/],
+    [['--data', 'corpus', '--checkpoints', 'log:x', '--dry-run'], 2, /checkpoints: "log:x"/],
+    [['--config', 'bad.yaml'], 3, /bad\.yaml, line 2: .*Did you\s+mean layers/],
+    [['--config', 'missing.yaml'], 3, /missing\.yaml/],
+    [['--data', 'nowhere'], 3, /nowhere/],
+  ])('refuses %j with status %i', async (args, status, message) => {
+    await writeFile(join(folder, 'bad.yaml'), 'seed: 1\nlayres: 2\n');
+    const outcome = await inFolder(['train', '--out', 'refused', ...args]);
+    expect(outcome.status).toBe(status);
+    // oclif wraps long lines behind a mark.
+    expect(outcome.stderr.replace(/\n ›\s+/g, ' ')).toMatch(message);
+    expect(outcome.stderr).not.toMatch(/^\s+at /m);
+    expect(await readdir(folder)).not.toContain('refused');
+  });
+
+  it('saves at the first Ctrl-C, exits 6 and prints a command that finishes the run', async () => {
+    const child = spawn(process.execPath, [program, ...command('stopped', long, '--json')], { cwd: folder });
+    let [stdout, stderr] = ['', ''];
+    child.stdout.on('data', (chunk: Buffer) => {
+      stdout += chunk;
+    });
+    child.stderr.on('data', (chunk: Buffer) => {
+      stderr += chunk;
+    });
+    const ended = new Promise<number | null>((done) => child.on('close', done));
+    while (!(await readdir(join(folder, 'stopped')).catch(() => [])).includes('provenance.json'))
+      await delay(20);
+    child.kill('SIGINT');
+    expect(await ended).toBe(6);
+    expect(JSON.parse(stdout)).toMatchObject({ run: 'stopped', status: 'interrupted' });
+    const next = /sparselaw (train --resume .*)/.exec(stderr)![1]!;
+    expect((await inFolder(next.split(' '))).status).toBe(0);
+    const [whole, stopped] = [await bytesOf(join(folder, 'whole')), await bytesOf(join(folder, 'stopped'))];
+    for (const [name, hash] of Object.entries(whole)) expect(stopped[name] === hash, name).toBe(true);
+  });
+
+  it('ends with the same bytes after kill -9 at random moments', async () => {
+    const stream = randomStream(Date.now(), 'kills');
+    let kills = 0;
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const child = spawn(process.execPath, [program, ...command('killed', long, '--resume', '--quiet')], {
+        cwd: folder,
+        stdio: 'ignore',
+      });
+      const ended = new Promise<NodeJS.Signals | null>((done) =>
+        child.on('close', (_, signal) => done(signal)),
+      );
+      while (
+        child.exitCode === null &&
+        !(await readdir(join(folder, 'killed')).catch(() => [])).includes('.lock')
+      ) {
+        await delay(5);
+      }
+      await delay(stream.integer(600));
+      child.kill('SIGKILL');
+      if ((await ended) === 'SIGKILL') kills += 1;
+    }
+    expect(kills).toBeGreaterThan(0);
+    expect((await inFolder(command('killed', long, '--resume'))).status).toBe(0);
+    expect(await bytesOf(join(folder, 'killed'))).toEqual(await bytesOf(join(folder, 'whole')));
+    const left = (await readdir(join(folder, 'killed'), { recursive: true })).filter((name) =>
+      /(^|\/)\./.test(name),
+    );
+    expect(left).toEqual([]);
+  });
+});
+
+describe('sparselaw checkpoint', () => {
+  it('lists, shows and verifies', async () => {
+    await inFolder(command('checked'));
+    const list = JSON.parse((await inFolder(['checkpoint', 'list', 'checked', '--json'])).stdout);
+    expect(list.checkpoints.map(({ step }: { step: number }) => step)).toEqual([2, 5, 8, 10]);
+    const last = list.checkpoints.at(-1).path;
+    const show = JSON.parse((await inFolder(['checkpoint', 'show', last, '--json'])).stdout);
+    expect(show.checkpoints[0]).toMatchObject({
+      tokens: 320,
+      shape: { width: 8 },
+      parent: '000000000000256',
+    });
+    expect((await inFolder(['checkpoint', 'verify', 'checked'])).status).toBe(0);
+    const model = join(folder, last, 'model.safetensors');
+    const bytes = await readFile(model);
+    bytes[bytes.length - 2]! ^= 4;
+    await writeFile(model, bytes);
+    const damaged = await inFolder(['checkpoint', 'verify', 'checked', '--json']);
+    expect(damaged.status).toBe(3);
+    expect(JSON.parse(damaged.stdout).error.message).toMatch(
+      /model\.safetensors, tensor model\.norm\.weight/,
+    );
+    expect((await inFolder(['checkpoint', 'list', 'corpus'])).status).toBe(3);
+  });
+});
