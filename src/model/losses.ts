@@ -28,17 +28,18 @@ export function tokenLosses(logits: Tensor, targets: Tensor): Tensor {
   const losses = customGrad((x, save) => {
     const scores = x as Tensor;
     const top = max(scores, -1, true);
-    const logSum = add(log(sum(exp(sub(scores, top)), -1, true)), top);
+    const logSum = log(sum(exp(sub(scores, top)), -1, true));
     const picked = gather(scores, reshape(targets, [rows, 1]), 1, 1);
     // The targets too: a tensor made in the forward pass and not saved is gone before the backward pass.
-    (save as GradSaveFunc)([scores, logSum, targets]);
+    (save as GradSaveFunc)([scores, add(logSum, top), targets]);
     const gradFunc = (dy: Tensor, saved: Tensor[]) => {
       const [s, l, wanted] = saved as [Tensor, Tensor, Tensor];
       const ids = range(0, vocabulary, 1, 'int32');
       const hit = equal(reshape(wanted, [rows, 1]), reshape(ids, [1, vocabulary]));
       return mul(sub(exp(sub(s, l)), cast(hit, 'float32')), reshape(dy, [rows, 1]));
     };
-    return { value: reshape(sub(logSum, picked), [rows]), gradFunc };
+    // The two large numbers are subtracted from each other first: the loss is small beside them.
+    return { value: reshape(add(logSum, sub(top, picked)), [rows]), gradFunc };
   });
   return losses(logits) as Tensor;
 }

@@ -13,7 +13,9 @@ import {
   readFamily,
   takeTensor,
 } from '../../../src/model/families/index.js';
-import type { NeuronTap } from '../../../src/model/transformer.js';
+import { parameterShapes } from '../../../src/model/parameters.js';
+import { forward, type NeuronTap } from '../../../src/model/transformer.js';
+import { readGolden, readInitial } from '../golden.js';
 
 const FIXTURES = join(import.meta.dirname, '../../../fixtures/parity/families');
 const CASES = readdirSync(FIXTURES);
@@ -62,6 +64,36 @@ describe.each(['cpu', 'wasm'])('on %s', (backend) => {
   it.each(CASES)('%s: logits of transformers to 2e-4', async (name) => {
     expect(await worstOf(name, configOf(name))).toBeLessThan(2e-4);
   });
+});
+
+it('a plain Llama gives the logits of our own forward, bit for bit', async () => {
+  const golden = await readGolden('silu-untied');
+  const { shape } = golden;
+  const { spec } = readFamily(
+    {
+      model_type: 'llama',
+      hidden_size: shape.width,
+      intermediate_size: shape.ff,
+      num_hidden_layers: shape.layers,
+      num_attention_heads: shape.heads,
+      num_key_value_heads: shape.kvHeads,
+      vocab_size: shape.vocabSize,
+      rms_norm_eps: shape.normEpsilon,
+      rope_theta: shape.ropeTheta,
+    },
+    'config.json',
+  );
+  expect(familyTensors(spec)).toEqual(parameterShapes(shape));
+  const initial = await readInitial();
+  const params = Object.fromEntries(
+    Object.entries(parameterShapes(shape)).map(([name, dims]) => [
+      name,
+      tf.tensor(initial.get(name)!.data, dims),
+    ]),
+  );
+  const ids = tf.tensor2d(golden.tokens[0]!, undefined, 'int32');
+  const logits = familyLogits(spec, params, familyHiddenStates(spec, params, ids));
+  expect(logits.dataSync()).toEqual(forward(shape, params, ids).dataSync());
 });
 
 it('has a case for each supported type', () => {
