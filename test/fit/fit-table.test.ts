@@ -25,7 +25,7 @@ const rows = (n: number, limit = 0.4) =>
     return `${D * 1e9},${limit - 0.1 * D ** -0.5 + wobble(i)}`;
   });
 const csv = (lines: string[]) => table(`tokens,activation_ratio\n${lines.join('\n')}\n`);
-const fit = (path: string, options: Partial<Parameters<typeof fitTable>[1]> = {}) =>
+const runFit = (path: string, options: Partial<Parameters<typeof fitTable>[1]> = {}) =>
   fitTable(path, { laws: ['convergent-power'], threads: 1, ...options });
 const failure = async (work: Promise<unknown>): Promise<SparselawError> =>
   work.then(
@@ -43,7 +43,7 @@ describe('reading a table', () => {
         .map((row) => `${row.replace('e', 'E')},"r # 1"`)
         .join('\r\n# another\r\n')}\r\n`,
     );
-    const { file } = await fit(path, { group: ['the "run", x'] });
+    const { file } = await runFit(path, { group: ['the "run", x'] });
     expect(file.fits[0]).toMatchObject({
       group: { 'the "run", x': 'r # 1' },
       n: 12,
@@ -61,22 +61,22 @@ describe('reading a table', () => {
   ])('names line and column of %s', async (_name, bad) => {
     const lines = rows(8);
     lines[4] = `9e9,${bad}`;
-    const error = await failure(fit(csv(lines)));
+    const error = await failure(runFit(csv(lines)));
     expect(error.exitStatus).toBe(3);
     expect(error.message).toContain('line 6, column "activation_ratio"');
   });
 
   it('refuses negative tokens by line, leaves zero tokens out and says so', async () => {
-    const error = await failure(fit(csv([...rows(8), '-1,0.3'])));
+    const error = await failure(runFit(csv([...rows(8), '-1,0.3'])));
     expect(error.exitStatus).toBe(3);
     expect(error.message).toContain('line 10, column "tokens"');
-    const { file, notices } = await fit(csv([...rows(8), '0,0.3']));
+    const { file, notices } = await runFit(csv([...rows(8), '0,0.3']));
     expect(file.fits[0]!.n).toBe(8);
     expect(notices.join()).toContain('1 row with tokens = 0');
   });
 
   it('names a missing column and lists those that are there', async () => {
-    const error = await failure(fit(csv(rows(8)), { y: 'sparsity' }));
+    const error = await failure(runFit(csv(rows(8)), { y: 'sparsity' }));
     expect(error.exitStatus).toBe(3);
     expect(error.message).toContain('"sparsity"');
     expect(error.suggestions.join()).toContain('activation_ratio');
@@ -85,14 +85,14 @@ describe('reading a table', () => {
   it('leaves out phases unless told, and missing values', async () => {
     const lines = rows(10).map((row, i) => `${row},${i === 0 ? 'warmup' : i === 9 ? 'decay' : 'stable'}`);
     const path = table(`tokens,activation_ratio,phase\n${lines.join('\n')}\n9e10,,stable\n`);
-    const { file, notices } = await fit(path);
+    const { file, notices } = await runFit(path);
     expect(file.fits[0]!.n).toBe(8);
     expect(notices.join(' ')).toMatch(/phase warmup.*phase decay.*activation_ratio missing/);
-    expect((await fit(path, { allPhases: true })).file.fits[0]!.n).toBe(10);
+    expect((await runFit(path, { allPhases: true })).file.fits[0]!.n).toBe(10);
   });
 
   it('says when --where leaves nothing', async () => {
-    const error = await failure(fit(csv(rows(8)), { where: ['tokens=7'] }));
+    const error = await failure(runFit(csv(rows(8)), { where: ['tokens=7'] }));
     expect(error.exitStatus).toBe(3);
     expect(error.message).toContain('no rows to fit');
   });
@@ -100,7 +100,7 @@ describe('reading a table', () => {
 
 describe('verdicts instead of numbers', () => {
   it('three points for four parameters: exit 5 when nothing else is there', async () => {
-    const error = await failure(fit(csv(rows(3)), { laws: ['logspace-power'] }));
+    const error = await failure(runFit(csv(rows(3)), { laws: ['logspace-power'] }));
     expect(error.exitStatus).toBe(5);
     expect(error.message).toContain('3 points for 4 parameters');
   });
@@ -111,7 +111,7 @@ describe('verdicts instead of numbers', () => {
     const path = table(
       `tokens,activation_ratio,run_id\n${[...good, ...flat, ...rows(3).map((row) => `${row},short`), '1e9,,empty'].join('\n')}\n`,
     );
-    const { file } = await fit(path);
+    const { file } = await runFit(path);
     expect(file.failed.map(({ group, reason }) => [group.run_id, reason.split(':')[0]])).toEqual([
       ['flat', 'y is constant (0.3)'],
       ['short', '3 points for 3 parameters'],
@@ -122,18 +122,18 @@ describe('verdicts instead of numbers', () => {
   });
 
   it('a law that cannot follow the data is not a fit', async () => {
-    const { file } = await fit(csv(rows(12)), { laws: ['logspace-power', 'convergent-power'] });
+    const { file } = await runFit(csv(rows(12)), { laws: ['logspace-power', 'convergent-power'] });
     expect(file.fits[0]!.verdict).toBe('not-converged');
     expect(file.fits[0]!.reasons.join()).toContain('cannot follow');
   });
 
   it('repeated x is noted with its lines', async () => {
-    const { file } = await fit(csv([...rows(10), rows(10)[3]!]));
+    const { file } = await runFit(csv([...rows(10), rows(10)[3]!]));
     expect(file.fits[0]!.reasons.join()).toContain('lines 5 and 12');
   });
 
   it('refuses an unknown law and lists the known', async () => {
-    const error = await failure(fit(csv(rows(8)), { laws: ['cubic'] }));
+    const error = await failure(runFit(csv(rows(8)), { laws: ['cubic'] }));
     expect(error.exitStatus).toBe(2);
     expect(error.suggestions.join()).toContain('joint-convergent-power');
   });
@@ -143,7 +143,8 @@ describe('bootstrap', () => {
   it('gives the same numbers for the same seed, others for another, and brackets the estimate', async () => {
     const path = csv(rows(20));
     const run = async (seed: number) =>
-      (await fit(path, { fit: { bootstrap: { replicates: 60, seed, scheme: 'residual' } } })).file.fits[0]!;
+      (await runFit(path, { fit: { bootstrap: { replicates: 60, seed, scheme: 'residual' } } })).file
+        .fits[0]!;
     const [a, b, c] = [await run(1), await run(1), await run(2)];
     expect(a.bootstrap).toEqual(b.bootstrap);
     expect(a.bootstrap).not.toEqual(c.bootstrap);
@@ -160,7 +161,7 @@ describe('bootstrap', () => {
       rows(10, 0.4 + 0.002 * r).map((row) => `${row},${run}`),
     );
     const path = table(`tokens,activation_ratio,run_id\n${lines.join('\n')}\n`);
-    const { file } = await fit(path, {
+    const { file } = await runFit(path, {
       group: [],
       cluster: ['run_id'],
       fit: { bootstrap: { replicates: 60, seed: 0, scheme: 'cluster' } },
@@ -174,7 +175,7 @@ describe('bootstrap', () => {
 
 describe('predict', () => {
   it('gives intervals, says when it extrapolates, refuses values below zero', async () => {
-    const { file } = await fit(csv(rows(20)));
+    const { file } = await runFit(csv(rows(20)));
     const [inside, beyond] = predict(file, { at: [1e10, 1e12] });
     expect(inside!.range).toBe('inside');
     expect(inside!.interval![0]).toBeLessThan(inside!.value);
@@ -186,7 +187,7 @@ describe('predict', () => {
   });
 
   it('covers new points at about its level', async () => {
-    const { file } = await fit(csv(rows(40)));
+    const { file } = await runFit(csv(rows(40)));
     const at = Array.from({ length: 30 }, (_, i) => (2 + 2 * i) * 1e9);
     const covered = predict(file, { at }).filter(({ interval, at: x }, i) => {
       const y = 0.4 - 0.1 * (x / 1e9) ** -0.5 + wobble(1000 + i);
@@ -202,13 +203,13 @@ describe('limits against scale', () => {
     const lines = sizes.flatMap((size, r) =>
       rows(14, 0.41 - 0.01 * Math.log10(size / 1e8)).map((row) => `${row},run-${r},${size}`),
     );
-    const first = await fit(
+    const first = await runFit(
       table(`tokens,activation_ratio,run_id,params_non_embedding\n${lines.join('\n')}\n`),
     );
     expect(first.file.fits[0]!.derivatives[0]).toMatchObject({ tokensPerParameter: 20, x: 2 });
     const path = join(folder, 'first.json');
     writeFileSync(path, JSON.stringify(first.file));
-    const { file } = await fit(path, { laws: ['auto'] });
+    const { file } = await runFit(path, { laws: ['auto'] });
     const [test] = file.scaleTests;
     expect(test!.n).toBe(5);
     expect(Math.abs(test!.slopePerDecade.estimate + 0.01)).toBeLessThan(2e-3);
@@ -222,7 +223,7 @@ describe('limits against scale', () => {
       (ratio, i) => `${ratio},${0.08 - 0.0001 * Math.max(0, 120 - ratio) + wobble(i + 5)}`,
     );
     const path = table(`width_depth_ratio,limit\n${lines.join('\n')}\n`);
-    const { file } = await fit(path, { laws: ['piecewise-linear'], x: 'width_depth_ratio', y: 'limit' });
+    const { file } = await runFit(path, { laws: ['piecewise-linear'], x: 'width_depth_ratio', y: 'limit' });
     const { k } = file.fits[0]!.parameters;
     expect(Math.abs(k!.estimate - 120)).toBeLessThan(5);
     expect(k!.interval[0]).toBeLessThan(120);
@@ -241,7 +242,7 @@ describe('joint laws', () => {
       }),
     );
     const path = table(`tokens,activation_ratio,run_id,params_non_embedding\n${lines.join('\n')}\n`);
-    const { file } = await fit(path, { laws: ['joint-convergent-power'] });
+    const { file } = await runFit(path, { laws: ['joint-convergent-power'] });
     const [joint] = file.joint;
     expect(joint!.verdict).toBe('ok');
     expect(Math.abs(joint!.parameters.alpha!.estimate - 0.8)).toBeLessThan(0.03);
