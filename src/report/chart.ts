@@ -160,7 +160,7 @@ export function positionOf(
     title: axis.title,
     scale: {
       type: scale,
-      zero: scale === 'linear' && (options.zero ?? false),
+      ...(scale === 'linear' ? { zero: options.zero ?? false } : {}),
       nice: false,
       ...(options.domain ? { domain: options.domain } : {}),
     },

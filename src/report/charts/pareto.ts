@@ -62,7 +62,7 @@ export function pareto({ name, run, rows, densePerplexity }: ParetoInput): Chart
       field: 'perplexity',
       type: 'quantitative',
       title: 'Perplexity',
-      scale: { zero: false, type: 'log', nice: false },
+      scale: { type: 'log', nice: false },
       axis: { tickCount: 5, labelExpr: formatExpression('datum.value', 'plain') },
     },
   };
