@@ -47,7 +47,7 @@ const fromInput: Record<string, (dy: Tensor, x: Tensor) => Tensor> = {
   Erf: (dy, x) => mul(mul(dy, exp(neg(square(x)))), 2 / Math.sqrt(Math.PI)),
   Log: (dy, x) => div(dy, x),
   Log1p: (dy, x) => div(dy, add(x, 1)),
-  Relu: (dy, x) => mul(dy, step(x)),
+  Relu: (dy, x) => where(greater(x, 0), dy, zerosLike(dy)),
   Relu6: (dy, x) => mul(dy, mul(float(lessEqual(x, 6)), step(x))),
   Selu: (dy, x) => mul(dy, where(greater(x, 0), mul(onesLike(x), SELU_SCALE), mul(exp(x), SELU_SCALE_ALPHA))),
   Sin: (dy, x) => mul(dy, cos(x)),

@@ -1,0 +1,12 @@
+import type { Engine, EngineOptions } from '../../../src/engine/index.js';
+import { openXla } from '../../../src/engine/xla/index.js';
+
+/**
+ * Set to 1 where no PJRT plugin can be had (macOS, Windows, arm64): tests that need one are skipped, and say so.
+ * Everywhere else a missing plugin is a failure.
+ */
+export const WITHOUT_PLUGIN = process.env.SPARSELAW_TEST_NO_PLUGIN === '1';
+if (WITHOUT_PLUGIN) console.warn('SPARSELAW_TEST_NO_PLUGIN=1: tests of the XLA engine are skipped');
+
+export const openTestXla = (options: EngineOptions = {}): Promise<Engine> =>
+  openXla({ device: 'cpu', ...options });
