@@ -1,0 +1,61 @@
+import { once } from 'node:events';
+import { describe, expect, it } from 'vitest';
+import { runScript, startScript } from './child.js';
+import { withoutPlugin } from './programs.js';
+
+/** Ended by itself, said what it should, and no signal of a crash. */
+const clean = (stdout: string) => ({ status: 0, signal: null, stdout, stderr: '' });
+
+describe.skipIf(withoutPlugin)('a process that used a plugin', () => {
+  it.each([
+    ['opening', `await openCpu(); console.log('ok');`],
+    ['compiling', `const c = await openCpu(); await c.compile(square); console.log('ok');`],
+    [
+      'executing, buffers left alive',
+      `const c = await openCpu(); const p = await c.compile(square);
+       const [y] = p.execute([c.upload(values, 'f32', [1024, 1024])]); await y.read(); console.log('ok');`,
+    ],
+    [
+      'queueing work that nobody waits for',
+      `const c = await openCpu(); const p = await c.compile(square); const x = c.upload(values, 'f32', [1024, 1024]);
+       p.execute([x]); p.execute([x]); console.log('ok');`,
+    ],
+    ['closing', `const c = await openCpu(); await c.close(); console.log('ok');`],
+  ])('ends by itself after %s', async (_, body) => {
+    expect(await runScript(body)).toEqual(clean('ok\n'));
+  });
+
+  it('ends at process.exit with work under way', async () => {
+    const result = await runScript(
+      `const c = await openCpu(); const p = await c.compile(square); const x = c.upload(values, 'f32', [1024, 1024]);
+       const outs = [p.execute([x]), p.execute([x])]; void outs[1][0].read().catch(() => {}); process.exit(7);`,
+    );
+    expect(result).toMatchObject({ status: 7, signal: null, stderr: '' });
+  });
+
+  it('answers Ctrl-C within a step', async () => {
+    const { child, done } = startScript(
+      `process.on('SIGINT', () => { console.log('stopped'); stop = true; });
+       let stop = false; const c = await openCpu(); const p = await c.compile(square);
+       let x = c.upload(values, 'f32', [1024, 1024]); console.log('running');
+       while (!stop) { await c.room(); const [y] = p.execute([x]); x.dispose(); x = y; }
+       await x.ready(); x.dispose(); console.log(c.liveBuffers);`,
+    );
+    await once(child.stdout, 'data');
+    const asked = performance.now();
+    child.kill('SIGINT');
+    expect(await done).toEqual(clean('running\nstopped\n0\n'));
+    expect(performance.now() - asked).toBeLessThan(5000);
+  });
+
+  it('limits the damage when buffers are forgotten', async () => {
+    const result = await runScript(
+      `const c = await openCpu(); for (let i = 0; i < 50; i++) c.upload(values, 'f32', [1024, 1024]);
+       const before = c.liveBuffers; const { setFlagsFromString } = await import('node:v8');
+       setFlagsFromString('--expose-gc'); const { runInNewContext } = await import('node:vm');
+       runInNewContext('gc')(); await new Promise((r) => setTimeout(r, 50));
+       console.log(before, c.liveBuffers < 5);`,
+    );
+    expect(result).toEqual(clean('50 true\n'));
+  });
+});
