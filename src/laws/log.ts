@@ -28,9 +28,9 @@ export const log: Law = {
     },
     {
       name: 'd0',
-      meaning: 'shift of x',
+      meaning: 'shift of x; above minus the smallest x',
       unit: 'x',
-      lower: 0,
+      lower: null,
       upper: null,
       transform: 'identity',
       kind: 'location',
@@ -48,7 +48,8 @@ export const log: Law = {
   limit: null,
   startDimensions: 1,
   start(u, { x, y }) {
-    const d0 = logBetween(u[0]!, 0.01 * x[0]! || 1e-3, x[x.length - 1]! || 1);
+    // From just above −x₀, where the logarithm begins, to a shift as long as the series.
+    const d0 = logBetween(u[0]!, 0.01 * x[0]! || 1e-3, x[0]! + x[x.length - 1]!) - x[0]!;
     const { intercept, slope } = regress(
       map(x, (value) => Math.log(value + d0)),
       y,
