@@ -84,7 +84,7 @@ describe('sparselaw train', () => {
       stderr += chunk;
     });
     const ended = new Promise<number | null>((done) => child.on('close', done));
-    while (!(await readdir(join(folder, 'stopped')).catch(() => [])).includes('provenance.json'))
+    while (!(await readdir(join(folder, 'stopped')).catch((): string[] => [])).includes('provenance.json'))
       await delay(20);
     child.kill('SIGINT');
     expect(await ended).toBe(6);
@@ -108,7 +108,7 @@ describe('sparselaw train', () => {
       );
       while (
         child.exitCode === null &&
-        !(await readdir(join(folder, 'killed')).catch(() => [])).includes('.lock')
+        !(await readdir(join(folder, 'killed')).catch((): string[] => [])).includes('.lock')
       ) {
         await delay(5);
       }
