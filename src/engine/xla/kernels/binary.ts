@@ -51,10 +51,10 @@ const logical =
   (a, b) =>
     binary(op, truth(a), truth(b));
 
-/** ⌊a/b⌋; StableHLO's integer division cuts towards zero. */
+/** ⌊a/b⌋, a whole number as on tfjs's cpu backend; StableHLO's integer division cuts towards zero. */
 function floorDivide(left: Node, right: Node): Node {
   const [a, b] = broadcastTogether(matched(left, right)) as [Node, Node];
-  if (isFloat(a.type.element)) return unary('floor', divide(a, b));
+  if (isFloat(a.type.element)) return convert(unary('floor', divide(a, b)), 'i32');
   const quotient = divide(a, b);
   return select(roundsUp(a, b), subtract(quotient, splatLike(quotient, 1)), quotient);
 }

@@ -87,13 +87,6 @@ const softmax: Kernel = ({ inputs }) => {
   return multiply(exponentials, divide(splatLike(sum, 1), sum));
 };
 
-const logSoftmax: Kernel = ({ inputs }) => {
-  const x = asFloat(inputs.logits!);
-  const last = x.type.shape.length - 1;
-  const shifted = subtract(x, reduce('maximum', x, [last], true));
-  return subtract(shifted, unary('log', reduce('add', unary('exponential', shifted), [last], true)));
-};
-
 /** The k largest of the last axis and where they stood; equal ones in order of place. */
 const topK: Kernel = (call) => {
   const x = asNumber(call.inputs.x!);
@@ -126,7 +119,6 @@ export const REDUCE_KERNELS: KernelTable = {
   Bincount: bincount,
   Cumprod: running('multiply'),
   Cumsum: running('add'),
-  LogSoftmax: logSoftmax,
   Max: reduction('maximum', asNumber, 'reductionIndices'),
   Mean: mean,
   Min: reduction('minimum', asNumber),
