@@ -5,6 +5,8 @@ export interface DemoPreset {
   train: Record<string, string>;
   /** Tokens that each checkpoint is measured on. */
   measureTokens: string;
+  /** Tokens that thresholds are searched on. */
+  calibrationTokens: string;
 }
 
 /** Compiled programs: about 80 thousand tokens a second at this size. */
@@ -26,6 +28,7 @@ export const XLA_PRESET: DemoPreset = {
     'validation-tokens': '32k',
   },
   measureTokens: '32k',
+  calibrationTokens: '8k',
 };
 
 /** Op by op in WebAssembly: a tenth of the speed or less, so a smaller model, fewer tokens, fewer windows. */
@@ -42,7 +45,8 @@ export const WASM_PRESET: DemoPreset = {
     warmup: '5k',
     'validation-tokens': '8k',
   },
-  measureTokens: '4k',
+  measureTokens: '2k',
+  calibrationTokens: '512',
 };
 
 /** Seconds-long: what the tests run. */
@@ -59,5 +63,6 @@ export const TINY_PRESET: DemoPreset = {
     warmup: '1k',
     'validation-tokens': '1k',
   },
-  measureTokens: '1k',
+  measureTokens: '512',
+  calibrationTokens: '256',
 };

@@ -83,12 +83,12 @@ export function runStage(
 }
 
 interface FitSummary {
-  fits: { formula: string; verdict: string; limit?: DemoLaw['limit'] | null }[];
+  fits: { law: string; formula: string; verdict: string; limit?: DemoLaw['limit'] | null }[];
 }
 
-async function readLaw(activation: string, path: string): Promise<DemoLaw> {
+async function readLaw(activation: string, law: string, path: string): Promise<DemoLaw> {
   const { fits } = JSON.parse(await readFile(path, 'utf8')) as FitSummary;
-  const fit = fits[0];
+  const fit = fits.find((candidate) => candidate.law === law);
   return {
     activation,
     formula: fit?.formula ?? '',
@@ -118,7 +118,9 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   }
   const paths = demoPaths(out);
   const fits = DEMO_MODELS.map(({ activation }) => paths.fit(activation));
-  const laws = await Promise.all(DEMO_MODELS.map(({ activation }, i) => readLaw(activation, fits[i]!)));
+  const laws = await Promise.all(
+    DEMO_MODELS.map(({ activation, law }, i) => readLaw(activation, law, fits[i]!)),
+  );
   return { report: paths.report, table: paths.table, fits, laws };
 }
 

@@ -61,7 +61,14 @@ export function demoStages(out: string, text: DemoText, preset: DemoPreset, engi
       title: `Measure the ${activation} checkpoints`,
       args: [
         ...['measure', run, '--metric', 'pplp,zero', '--p', '1'],
-        ...['--tokens', preset.measureTokens, '--engine', engine],
+        ...[
+          '--tokens',
+          preset.measureTokens,
+          '--calibration-tokens',
+          preset.calibrationTokens,
+          '--engine',
+          engine,
+        ],
       ],
       output: join(run, 'sparsity', 'DONE'),
     };
@@ -76,7 +83,8 @@ export function demoStages(out: string, text: DemoText, preset: DemoPreset, engi
       title: `Fit the ${activation} law`,
       args: [
         ...['fit', paths.table, '--where', 'metric=pplp', '--where', `activation=${activation}`],
-        ...['--law', law, '--all-phases', '--out', paths.fit(activation)],
+        // The rivals show whether the paper's form is the better one; a constant can always be fitted.
+        ...['--law', `${law},offset-power,log,constant`, '--all-phases', '--out', paths.fit(activation)],
       ],
       output: paths.fit(activation),
     }),
