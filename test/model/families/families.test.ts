@@ -1,54 +1,24 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openCpu } from '../../../src/engine/cpu.js';
 import { openWasm } from '../../../src/engine/wasm.js';
-import { readTensors } from '../../../src/io/safetensors.js';
 import { familyHiddenStates, familyLogits } from '../../../src/model/families/forward.js';
-import {
-  describeFamily,
-  FAMILIES,
-  familyTensors,
-  readFamily,
-  takeTensor,
-} from '../../../src/model/families/index.js';
+import { describeFamily, FAMILIES, familyTensors, readFamily } from '../../../src/model/families/index.js';
 import { parameterShapes } from '../../../src/model/parameters.js';
 import { forward, type NeuronTap } from '../../../src/model/transformer.js';
 import { readGolden, readInitial } from '../golden.js';
+import { type Config, configOf, expectedOf, FIXTURES, loadCase } from './load-case.js';
 
-const FIXTURES = join(import.meta.dirname, '../../../fixtures/parity/families');
 const CASES = readdirSync(FIXTURES);
 
-type Config = Record<string, unknown>;
-const configOf = (name: string) =>
-  JSON.parse(readFileSync(join(FIXTURES, name, 'config.json'), 'utf8')) as Config;
-
-/** Weights of a case by our names, on the current backend. RoPE's variants share the Llama's file. */
-async function load(name: string, config: Config, rename = (stored: string) => stored) {
-  const file = join(FIXTURES, name.startsWith('llama') ? 'llama' : name, 'model.safetensors');
-  const stored = new Map([...(await readTensors(file))].map(([key, tensor]) => [rename(key), tensor]));
-  const { spec, locate } = readFamily(config, 'config.json');
-  const shapes = familyTensors(spec);
-  const params: Record<string, tf.Tensor> = {};
-  for (const [ours, source] of locate(stored.keys())) {
-    const { shape, data } = takeTensor(
-      source,
-      stored.get(source.name)! as { shape: number[]; data: Float32Array },
-    );
-    expect(shape, ours).toEqual(shapes[ours]);
-    params[ours] = tf.tensor(data, shape);
-  }
-  return { spec, params };
-}
-
 async function worstOf(name: string, config: Config, tap?: NeuronTap, rename?: (stored: string) => string) {
-  const { spec, params } = await load(name, config, rename);
-  const expected = await readTensors(join(FIXTURES, name, 'expected.safetensors'));
-  const tokens = expected.get('tokens')!;
-  const ids = tf.tensor(tokens.data as Int32Array, tokens.shape, 'int32');
+  const { spec, shapes, weights } = await loadCase(name, config, rename);
+  const params = Object.fromEntries([...weights].map(([n, { data, shape }]) => [n, tf.tensor(data, shape)]));
+  expect(Object.fromEntries([...weights].map(([n, { shape }]) => [n, shape]))).toEqual(shapes);
+  const { tokens, logits: wanted } = await expectedOf(name);
+  const ids = tf.tensor(tokens.data, tokens.shape, 'int32');
   const logits = familyLogits(spec, params, familyHiddenStates(spec, params, ids, tap)).dataSync();
-  const wanted = expected.get('logits')!.data as Float32Array;
   expect(logits).toHaveLength(wanted.length);
   return wanted.reduce((worst, value, i) => Math.max(worst, Math.abs(value - logits[i]!)), 0);
 }
