@@ -70,6 +70,7 @@ export function createTrainer(options: TrainerOptions): Trainer {
   let step = options.step;
   let failure: Error | undefined;
   const inFlight: Promise<void>[] = [];
+  let arrived: Promise<void> = Promise.resolve();
 
   const uploadBatch = (index: number): Tensor =>
     engine.upload({
@@ -80,7 +81,11 @@ export function createTrainer(options: TrainerOptions): Trainer {
   let batch: Tensor | undefined = step < steps ? uploadBatch(step) : undefined;
 
   const report = async (metrics: Tensor, done: number, learningRate: number): Promise<void> => {
-    const [loss, gradientNorm] = (await metrics.data()) as Float32Array;
+    const before = arrived;
+    const reading = metrics.data();
+    // Values may arrive in another order than steps were queued; rows of the log may not.
+    await before;
+    const [loss, gradientNorm] = (await reading) as Float32Array;
     metrics.dispose();
     // Later steps only repeat the first bad one.
     if (failure) return;
@@ -115,10 +120,10 @@ export function createTrainer(options: TrainerOptions): Trainer {
       tokens.dispose();
       scalars.dispose();
       step += 1;
-      const arrival = report(result.metrics, step, learningRate);
+      arrived = report(result.metrics, step, learningRate);
       // Awaited some steps later: a rejection until then is not unhandled.
-      arrival.catch(() => undefined);
-      inFlight.push(arrival);
+      arrived.catch(() => undefined);
+      inFlight.push(arrived);
       batch = step < steps ? uploadBatch(step) : undefined;
       await settle(STEPS_IN_FLIGHT);
     },
