@@ -85,7 +85,6 @@ export const baseSpec = (datasets: Record<string, Row[]>): Spec => ({
   $schema: SCHEMA,
   width: 'container',
   height: CHART_HEIGHT,
-  autosize: { type: 'fit-x', contains: 'padding' },
   config: CHART_CONFIG,
   datasets,
 });

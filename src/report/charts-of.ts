@@ -155,7 +155,8 @@ function residualsOf(model: ReportModel, { label, fit, file }: FitView, scale: n
 
 /** Families whose values lie far apart (ReLU near 7 %, SiLU near 38 %) get an axis each; else one for all. */
 function familyPanels(points: readonly PointRow[]): Set<string>[] {
-  const families = [...groupBy(split(points, (row) => isNumber(row.y)).valid, (row) => row.family).values()];
+  const drawable = split(points, (row) => isNumber(row.y)).valid;
+  const families = [...groupBy(drawable, (row) => row.family).values()];
   const range = (rows: readonly PointRow[]) => {
     const ys = rows.map((row) => row.y as number);
     return ys.reduce((a, b) => Math.max(a, b), -Infinity) - ys.reduce((a, b) => Math.min(a, b), Infinity);
@@ -192,18 +193,27 @@ function limitsByLaw(model: ReportModel): ChartGroup | null {
     });
   const { rows, left } = mostDisputed(all);
   const y = axisOf(views[0]!.file.y);
-  const chart = lawLimits({
-    name: 'limits-by-law',
-    y,
-    rows,
-    series: seriesOf(
-      model,
-      rows.map((row) => row.series),
-    ),
+  const panels = familyPanels(
+    rows.map((row) => ({ ...row, family: familyOf(model, row.series), x: 1, y: row.limit })),
+  );
+  const charts = panels.map((labels) => {
+    const own = rows.filter((row) => labels.has(row.series));
+    const family = familyOf(model, own[0]?.series ?? '');
+    const chart = lawLimits({
+      name: panels.length > 1 ? `limits-by-law-${slug(family) || 'other'}` : 'limits-by-law',
+      y,
+      rows: own,
+      series: seriesOf(
+        model,
+        own.map((row) => row.series),
+      ),
+    });
+    if (panels.length > 1 && family) chart.title += `: ${family}`;
+    if (!left.startsWith('0 '))
+      chart.caption += ` The series with the widest spread are drawn; ${left} are not.`;
+    return chart;
   });
-  if (!left.startsWith('0 '))
-    chart.caption += ` The series with the widest spread are drawn; ${left} are not.`;
-  return { id: 'laws', title: 'Comparison of laws', intro: '', charts: [chart] };
+  return { id: 'laws', title: 'Comparison of laws', intro: '', charts };
 }
 
 function bySize(

@@ -17,7 +17,7 @@ import {
   summarySection,
 } from './sections.js';
 import { styleSheet } from './style.js';
-import { leadSentence } from './text.js';
+import { fitSentence, leadSentence } from './text.js';
 import { darkDeclarations, themed } from './theme.js';
 
 export interface PageOptions {
@@ -46,7 +46,7 @@ export async function reportPage(model: ReportModel, options: PageOptions): Prom
     }
   }
   const chartSections = groups.map((group) => chartSection(group, options, drawings));
-  const body = html`<a class="skip" href="#main">Skip to the report</a><header><div class="bar"><div><h1>${model.title}</h1><p class="lead">${leadSentence(model)}</p></div>${
+  const body = html`<a class="skip" href="#main">Skip to the report</a><header><div class="bar"><div><h1>${model.title}</h1><p class="lead">${leadSentence(model)}</p>${second(model)}</div>${
     options.static ? '' : themeSwitch()
   }</div>${navigation(model, groups)}</header><main id="main">${summarySection(model)}${chartSections}${parameterSection(model)}${runSection(model, options.outFolder)}${provenanceSection(model)}${definitionSection(model)}</main><footer>Made by sparselaw ${packageVersion()}. Laws and metrics after “Sparsing Law: Towards Large Language Models with Greater Activation Sparsity” (arXiv 2411.02335).</footer>`;
   const data = options.static ? '' : scriptJson(packCharts(charts));
@@ -66,6 +66,12 @@ export async function reportPage(model: ReportModel, options: PageOptions): Prom
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${raw(policy)}"><meta name="viewport" content="width=device-width,initial-scale=1"><meta name="referrer" content="no-referrer"><title>${model.title}</title><style>${raw(css)}</style></head><body>${body}${scripts}</body></html>
 `;
   return page.markup;
+}
+
+/** The verdicts, where the first sentence was about something else. */
+function second(model: ReportModel): Html | null {
+  const sentence = fitSentence(model);
+  return sentence && sentence !== leadSentence(model) ? html`<p class="lead">${sentence}</p>` : null;
 }
 
 const sourceHash = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;

@@ -1,6 +1,7 @@
 import type { Fit } from '../files/fit.js';
 import { findLaw } from '../laws/index.js';
-import { countOf, formatInterval, formatNumber, formatShare, formatValue } from './format.js';
+import { groupBy } from '../table/group-by.js';
+import { countOf, formatInterval, formatNumber, formatValue, listOf } from './format.js';
 import { axisOf, budgetsOf, type FitView, type ReportModel } from './model.js';
 
 /** The paper's runs end at this many tokens per non-embedding parameter (2.4B at 119, 0.1B at 385). */
@@ -22,8 +23,8 @@ export function leadSentence(model: ReportModel): string {
     return least === most ? least : `${least} to ${most}`;
   };
   if (!perParameter) {
-    const fits = new Set(model.fits.map(({ label }) => label)).size;
-    return fits > 0 ? `${countOf(fits, 'fitted series', 'fitted series')}.` : `${runs}.`;
+    const verdicts = fitSentence(model);
+    return verdicts || `${runs}.`;
   }
   const seen = epochs ? ` and ${span(epochs)} epochs of the training text` : '';
   const few = perParameter.least < PAPER_TOKENS_PER_PARAMETER.least;
@@ -39,6 +40,17 @@ export function leadSentence(model: ReportModel): string {
       ? `limits from such runs describe these runs and are not comparable with the paper's, ${reasons[0]}.`
       : "a length like that of the paper's runs.")
   );
+}
+
+/** How many series were fitted, to how many points, and with what verdicts; empty without fits. */
+export function fitSentence(model: ReportModel): string {
+  const views = model.fits.filter((view) => view.isPreferred);
+  if (views.length === 0) return '';
+  const points = views.reduce((sum, { fit }) => sum + fit.n, 0);
+  const verdicts = [...groupBy(views, ({ fit }) => verdictOf(fit).words)].map(
+    ([words, own]) => `${own.length} ${words}`,
+  );
+  return `Laws fitted to ${countOf(points, 'point')} of ${countOf(views.length, 'series', 'series')}: ${listOf(verdicts)}.`;
 }
 
 /** Name of the law for people. */
@@ -82,7 +94,7 @@ export function howSure({ fit, file }: FitView): string {
     fit.r2 !== null && `R² ${formatNumber(fit.r2, 4)} on ${countOf(fit.n, 'point')}`,
     fit.dropped > 0 && `${countOf(fit.dropped, 'leading point')} left out`,
     fit.holdOut?.rmse != null &&
-      `forecast of the last ${formatShare(fit.holdOut.fraction)} errs by ${amount(fit.holdOut.rmse)}`,
+      `forecast of the last ${formatNumber(fit.holdOut.fraction * 100, 2)}% errs by ${amount(fit.holdOut.rmse)}`,
     fit.durbinWatson !== null &&
       fit.durbinWatson < 1.2 &&
       `residuals follow one another (Durbin–Watson ${formatNumber(fit.durbinWatson, 2)})`,

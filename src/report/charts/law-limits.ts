@@ -38,6 +38,8 @@ export interface LawLimitsInput {
 }
 
 const STEP = 30;
+/** Laws of less weight do not stretch the axis. */
+const NEGLIGIBLE = 0.01;
 /** Marker of each law, in the order in which laws first appear. */
 const SHAPES = [
   'circle',
@@ -47,7 +49,7 @@ const SHAPES = [
   'cross',
   'triangle-down',
   'triangle-right',
-  'stroke',
+  'triangle-left',
 ];
 
 /** The limit that each law gives the same data: their spread is what no single law's interval tells. */
@@ -55,9 +57,15 @@ export function lawLimits({ name, y, rows, series }: LawLimitsInput): Chart {
   const { valid, excluded } = split(rows, (row) => isNumber(row.limit));
   const laws = [...new Set(rows.map((row) => row.law))];
   const shown = series.filter(({ label }) => valid.some((row) => row.series === label));
-  // An interval that is open or huge would squeeze the rest: the axis follows the estimates.
-  const estimates = valid.map((row) => row.limit as number);
-  const domain = focus(estimates);
+  // An interval that is open or huge would squeeze the rest: the axis follows the estimates that count.
+  const backed = valid.filter((row) => row.weight === null || row.weight >= NEGLIGIBLE);
+  const domain = focus(
+    (backed.length > 0 ? backed : valid).map((row) => row.limit as number),
+    y.kind,
+  );
+  const outside = valid.filter(
+    (row) => (row.limit as number) < domain[0] || (row.limit as number) > domain[1],
+  ).length;
   const limit: Axis = { ...y, field: 'limit', title: `Limit of ${y.title.toLowerCase()}` };
   const position = { field: 'series', type: 'nominal', title: null, sort: shown.map(({ label }) => label) };
   const scale = { zero: false, nice: false, domain };
@@ -67,6 +75,8 @@ export function lawLimits({ name, y, rows, series }: LawLimitsInput): Chart {
     caption: sentences(
       'One row a series, one marker a law; lines are intervals of the limit, strong markers carry the weight of the evidence (AICc).',
       'Where markers of weight lie far apart, the choice of the law moves the limit more than the noise does.',
+      outside > 0 &&
+        `${countOf(outside, 'limit')} ${outside === 1 ? 'lies' : 'lie'} beyond the axis, of laws without weight or below 0.`,
       excludedNote(excluded.length, 'of laws without a finite limit'),
     ),
     alt: `Limits by law. ${shown
@@ -78,8 +88,7 @@ export function lawLimits({ name, y, rows, series }: LawLimitsInput): Chart {
       .join('; ')}.`,
     spec: {
       ...baseSpec({ limits: valid }),
-      height: { step: STEP },
-      autosize: { type: 'fit-x', contains: 'padding' },
+      height: STEP * Math.max(1, shown.length),
       params: [HIDDEN_PARAM],
       data: { name: 'limits' },
       transform: [SHOWN],
@@ -148,7 +157,9 @@ export function lawLimits({ name, y, rows, series }: LawLimitsInput): Chart {
 }
 
 /** The range of the estimates with room for their intervals. */
-function focus(values: readonly number[]): [number, number] {
+function focus(all: readonly number[], kind: Axis['kind']): [number, number] {
+  // No share is negative: a law that says so is beyond the axis.
+  const values = kind === 'share' ? all.filter((value) => value >= 0) : all;
   if (values.length === 0) return [0, 1];
   const lo = values.reduce((a, b) => Math.min(a, b));
   const hi = values.reduce((a, b) => Math.max(a, b));

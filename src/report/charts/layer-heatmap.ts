@@ -27,6 +27,9 @@ export interface LayerHeatmapInput {
   rows: readonly LayerRow[];
 }
 
+/** Room for the colour key beside a shallow model. */
+const MIN_HEIGHT = 150;
+
 /** Activation ratio of each layer at each checkpoint. */
 export function layerHeatmap({ name, run, setting, rows }: LayerHeatmapInput): Chart {
   const { valid, excluded } = split(rows, (row) => isNumber(row.activationRatio));
@@ -51,7 +54,7 @@ export function layerHeatmap({ name, run, setting, rows }: LayerHeatmapInput): C
         : '.'),
     spec: {
       ...baseSpec({ layers: valid }),
-      height: { step: layers.size > 24 ? 12 : 20 },
+      height: Math.max(MIN_HEIGHT, layers.size * (layers.size > 24 ? 12 : 20)),
       data: { name: 'layers' },
       transform: [{ calculate: 'datum.layer + 1', as: 'number' }],
       mark: { type: 'rect', tooltip: true },
