@@ -1,0 +1,120 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { sparsitySchema } from '../../src/files/sparsity.js';
+import { readFloatTensors, writeSafetensors } from '../../src/io/safetensors.js';
+
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
+
+const bin = resolve('bin/run.js');
+
+interface Ended {
+  status: number;
+  stdout: string;
+  stderr: string;
+}
+
+async function sparselaw(...args: string[]): Promise<Ended> {
+  try {
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, [bin, ...args]);
+    return { status: 0, stdout, stderr };
+  } catch (error) {
+    const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
+    return { status: code, stdout, stderr };
+  }
+}
+
+/** The message of a failed command, which a terminal would wrap. */
+const messageOf = ({ stdout }: Ended): string => JSON.parse(stdout).error.message;
+
+/** Fast enough everywhere, at the price of a meaningless model. */
+const TINY = ['--layers', '1', '--width', '16', '--ff', '24', '--heads', '2', '--seq-len', '16'];
+const QUICK = ['--tokens', '128', '--engine', 'wasm', '--quiet'];
+
+let folder: string;
+let run: string;
+let checkpoint: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'sparselaw-measure-'));
+  run = join(folder, 'run');
+  const corpus = join(folder, 'corpus');
+  await sparselaw(
+    'corpus',
+    'build',
+    'fixtures/tinybooks.valid.txt',
+    '--out',
+    corpus,
+    '--vocab-size',
+    '300',
+    '-q',
+  );
+  const trained = await sparselaw(
+    ...['train', '--data', corpus, '--out', run, ...TINY, '--tokens', '512', '--batch-tokens', '128'],
+    ...['--checkpoints', 'every:512', '--engine', 'wasm', '-q'],
+  );
+  expect(trained.stderr).toBe('');
+  const [name] = await readdir(join(run, 'checkpoints'));
+  checkpoint = join(run, 'checkpoints', name!);
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+describe('measure', () => {
+  it('writes one file a metric, stamps the run and reuses what is there', async () => {
+    const args = ['measure', run, '--metric', 'zero,cett', '--cett', '0.3', ...QUICK, '--json'];
+    const first = await sparselaw(...args);
+    expect(first.status).toBe(0);
+    const { measurements } = JSON.parse(first.stdout) as { measurements: unknown[] };
+    expect(measurements.map((m) => sparsitySchema.parse(m).metric)).toEqual(['zero', 'cett']);
+    const files = (await readdir(join(run, 'sparsity'))).filter((name) => name.endsWith('.json'));
+    expect(files.length).toBe(2);
+    expect(await readdir(join(run, 'sparsity'))).toContain('DONE');
+    const again = await sparselaw(...args);
+    expect(JSON.parse(again.stdout)).toEqual(JSON.parse(first.stdout));
+  });
+
+  it('refuses a negative p with status 2 and a missing target with 3', async () => {
+    expect(await sparselaw('measure', run, '--p', '-1', ...QUICK)).toMatchObject({ status: 2 });
+    const missing = await sparselaw('measure', join(folder, 'nowhere'), ...QUICK, '--json');
+    expect(missing.status).toBe(3);
+    expect(JSON.parse(missing.stdout).error.code).toBe('missing-file');
+  });
+
+  it('refuses a text shorter than a window', async () => {
+    const text = join(folder, 'short.txt');
+    await writeFile(text, 'too short');
+    const ended = await sparselaw(
+      'measure',
+      checkpoint,
+      '--text',
+      text,
+      '--out',
+      join(folder, 'o'),
+      ...QUICK,
+      '--json',
+    );
+    expect(ended.status).toBe(3);
+    expect(messageOf(ended)).toContain('short.txt');
+  });
+
+  it('names the file and the tensor of damaged weights', async () => {
+    const path = join(checkpoint, 'model.safetensors');
+    const whole = await readFile(path);
+    const tensors = await readFloatTensors(path);
+    const name = 'model.layers.0.mlp.down_proj.weight';
+    tensors.get(name)!.data[3] = Number.NaN;
+    await writeSafetensors(path, new Map([...tensors].map(([key, t]) => [key, { ...t, dtype: 'F32' }])));
+    const nan = await sparselaw('measure', checkpoint, '--metric', 'zero', ...QUICK, '--json');
+    expect(nan.status).toBe(3);
+    expect(messageOf(nan)).toContain(name);
+    expect(messageOf(nan)).toContain('model.safetensors');
+    await truncate(path, whole.length - 100);
+    const cut = await sparselaw('measure', checkpoint, '--metric', 'zero', ...QUICK, '--json');
+    expect(cut.status).toBe(3);
+    expect(messageOf(cut)).toContain('model.safetensors');
+    await writeFile(path, whole);
+  });
+});
