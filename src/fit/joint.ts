@@ -120,7 +120,7 @@ export function fitJoint(id: string, series: Series, options: FitOptions): Joint
   const separate = runs.map(({ x, y }) =>
     x.length > single.parameters.length ? fitPoints(single, x, y, { intervals: 'none' }) : null,
   );
-  const few = separate.findIndex((fit) => fit === null);
+  const few = separate.indexOf(null);
   if (few >= 0) return `run ${runs[few]!.run} has too few points for ${law.separate}`;
   const sigma = separate.map((fit) => Math.sqrt(fit!.estimated.variance));
   if (sigma.some((value) => !(value > 0))) return 'a run without noise: its σ is 0';

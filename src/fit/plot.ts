@@ -11,6 +11,7 @@ export interface PlotOptions {
 
 const CURVE_POINTS = 120;
 const HEIGHT = 16;
+const TICKS = 6;
 /** Room for the axis labels to the left of the drawing. */
 const MARGIN = 14;
 
@@ -32,17 +33,25 @@ export function plotFit(fit: Fit, { columns, color }: PlotOptions): string {
     const at = logarithmic ? first * (last / first) ** share : first + share * (last - first);
     return [place(at), law.value(at, p)];
   });
-  const points = x.map((value, i): [number, number] => [place(value), y[i]!]);
-  const drawing = plot([curve, points], {
+  const ends: [number, number] = [place(first), place(last)];
+  const drawing = plot(curve, {
     width: Math.max(20, columns - MARGIN),
     height: HEIGHT,
-    color: color ? ['ansiCyan', 'ansiYellow'] : undefined,
-    mode: 'point',
+    color: color ? 'ansiCyan' : undefined,
+    points: x.map((value, i) => ({ x: place(value), y: y[i]!, ...(color ? { color: 'ansiYellow' } : {}) })),
+    yRange: [
+      Math.min(...y, ...curve.map(([, value]) => value)),
+      Math.max(...y, ...curve.map(([, value]) => value)),
+    ],
+    customXAxisTicks: Array.from(
+      { length: TICKS },
+      (_, i) => ends[0] + ((ends[1] - ends[0]) * i) / (TICKS - 1),
+    ),
     formatter: (value, { axis }) => {
       const shown = axis === 'x' && logarithmic ? 10 ** value : value;
       return Number(shown.toPrecision(3));
     },
   });
   const scale = logarithmic ? ' (logarithmic x)' : '';
-  return `${drawing.trimEnd()}\n  points and ${fit.law}${scale}, x from ${shortNumber(first)} to ${shortNumber(last)}`;
+  return `${drawing.trimEnd()}\n  ● points and the curve of ${fit.law}${scale}, x from ${shortNumber(first)} to ${shortNumber(last)}`;
 }
