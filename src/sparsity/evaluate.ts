@@ -40,9 +40,19 @@ export interface RangePass {
   active: Float64Array[];
 }
 
+/** Compiled programs by name; whoever makes the map disposes them with `disposePrograms`. */
+export type ProgramCache = Map<string, { dispose(): void }>;
+
+export function disposePrograms(programs: ProgramCache): void {
+  for (const program of programs.values()) program.dispose();
+  programs.clear();
+}
+
 export interface SessionOptions {
   /** Windows a program takes at once. */
   batchWindows: number;
+  /** Programs of an earlier session of a model of the same structure, to be used and added to. */
+  programs?: { cache: ProgramCache; structure: string };
   signal?: AbortSignal;
   /** Called with the predictions made since the last call, whatever the pass. */
   onTokens?: (tokens: number) => void;
@@ -79,15 +89,17 @@ export function openSession(engine: Engine, model: MeasuredModel, options: Sessi
     norms: engine.upload({ dtype: 'float32', shape: [layers, ff], values: norms }),
   };
   const spent = { masked: 0, dense: 0 };
-  const programs = new Map<string, { dispose(): void }>();
+  const programs: ProgramCache = options.programs?.cache ?? new Map();
+  const prefix = `${options.programs?.structure ?? ''} ${B} `;
   const uploads = new Map<Windows, Tensor[]>();
 
   const compiled = <Input extends Record<string, Tensor>, Result extends Record<string, Tensor>>(
     name: string,
     fn: (state: ModelState, input: Input) => Result,
   ): Program<ModelState, Input, Result> => {
-    if (!programs.has(name)) programs.set(name, engine.compile(fn, { name }));
-    return programs.get(name) as Program<ModelState, Input, Result>;
+    const key = prefix + name;
+    if (!programs.has(key)) programs.set(key, engine.compile(fn, { name }));
+    return programs.get(key) as Program<ModelState, Input, Result>;
   };
 
   /** The batches of a set of windows on the device; the last one is padded with copies of the first window. */
@@ -256,7 +268,7 @@ export function openSession(engine: Engine, model: MeasuredModel, options: Sessi
     },
 
     dispose() {
-      for (const program of programs.values()) program.dispose();
+      if (!options.programs) disposePrograms(programs);
       for (const tensors of uploads.values()) disposeTree(tensors);
       disposeTree(state);
     },

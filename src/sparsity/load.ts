@@ -19,6 +19,8 @@ import type { Target } from './targets.js';
 
 export interface LoadedModel {
   model: MeasuredModel;
+  /** Equal for checkpoints whose programs are the same. */
+  structure: string;
   facts: SparsityMeasurement['model'];
   /** Where positions are bounded. */
   maxPositions: number | null;
@@ -62,6 +64,7 @@ export async function loadModel(target: Target): Promise<LoadedModel> {
   const counts = parameterCounts(shape);
   return {
     model: nativeModel(shape, parameters),
+    structure: JSON.stringify(shape),
     maxPositions: null,
     facts: {
       family: 'sparselaw',
@@ -80,7 +83,8 @@ export async function loadModel(target: Target): Promise<LoadedModel> {
 
 async function loadForeign(folder: string): Promise<LoadedModel> {
   const configPath = join(folder, 'config.json');
-  const { spec, locate } = readFamily(await readJson(configPath, z.looseObject({})), configPath);
+  const config = await readJson(configPath, z.looseObject({}));
+  const { spec, locate } = readFamily(config, configPath);
   const files = await weightFiles(folder);
   const fileOf = new Map<string, string>();
   for (const file of files) {
@@ -106,6 +110,7 @@ async function loadForeign(folder: string): Promise<LoadedModel> {
   }
   const embedding = spec.vocabSize * spec.width;
   return {
+    structure: JSON.stringify(config),
     maxPositions: spec.maxPositions,
     facts: {
       family: spec.family,

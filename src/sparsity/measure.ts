@@ -15,7 +15,7 @@ import { readJson } from '../io/json.js';
 import type { OnProgress } from '../progress.js';
 import { type BootstrapOptions, DEFAULT_BOOTSTRAP } from './bootstrap.js';
 import { measureContext } from './context.js';
-import { average, openSession } from './evaluate.js';
+import { average, disposePrograms, openSession, type ProgramCache } from './evaluate.js';
 import { type LoadedModel, loadModel, weightsHash } from './load.js';
 import { METRICS, type MetricParameters, type Setting } from './metrics/index.js';
 import { CETT_GRID } from './perplexity-search.js';
@@ -87,14 +87,17 @@ export async function measureTargets(
   const settings = settingsOf(options);
   const engine = await openEngine(options.engine, options.engineOptions);
   const results: SparsityMeasurement[] = [];
+  const programs: ProgramCache = new Map();
   try {
     for (const [index, target] of targets.entries()) {
-      results.push(...(await measureTarget(engine, target, settings, options, [index, targets.length])));
+      const place = { index, of: targets.length, programs };
+      results.push(...(await measureTarget(engine, target, settings, options, place)));
     }
     for (const run of new Set(targets.flatMap(({ run }) => run ?? []))) {
       if (!options.out) await writeFileAtomic(join(runPaths(run).sparsity, 'DONE'), '');
     }
   } finally {
+    disposePrograms(programs);
     await engine.close();
   }
   return results;
@@ -105,7 +108,7 @@ async function measureTarget(
   target: Target,
   settings: readonly Setting[],
   options: MeasureOptions,
-  [index, of]: [number, number],
+  { index, of, programs }: { index: number; of: number; programs: ProgramCache },
 ): Promise<SparsityMeasurement[]> {
   const folder = options.out ?? (target.run && runPaths(target.run).sparsity);
   const own = target.run ? await runFacts(target.run) : undefined;
@@ -153,11 +156,12 @@ async function measureTarget(
   if (wanted.length === 0) return found as SparsityMeasurement[];
 
   const started = performance.now();
-  const { model, facts } = await load();
+  const { model, facts, structure } = await load();
   requireKnown(stream.ids, model.vocabSize, `${stream.source} holds`);
   let done = 0;
   const session = openSession(engine, model, {
     batchWindows: batchWindows(engine, windows),
+    programs: { cache: programs, structure },
     signal: options.signal,
     onTokens: (tokens) => {
       done += tokens;
