@@ -1,10 +1,13 @@
-import { defineConfig, mergeConfig } from 'vitest/config';
+import { defineConfig } from 'vitest/config';
 import base from './vitest.config.js';
 
 /** Kills, fuzzing, long runs, coverage simulations: minutes to hours, by name only. */
-export default mergeConfig(
-  base,
-  defineConfig({
-    test: { include: ['test/**/*.long.test.ts'], exclude: ['node_modules/**'], testTimeout: 3_600_000 },
-  }),
-);
+export default defineConfig({
+  // Not merged: merging would add up the lists and exclude what is to be included.
+  test: {
+    ...base.test,
+    include: ['test/**/*.long.test.ts'],
+    exclude: ['node_modules/**'],
+    testTimeout: 3_600_000,
+  },
+});
