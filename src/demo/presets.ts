@@ -20,15 +20,15 @@ export const XLA_PRESET: DemoPreset = {
     'seq-len': '64',
     'batch-tokens': '1024',
     tokens: '3M',
-    checkpoints: 'log:100k..3M:14',
+    checkpoints: 'log:100k..3M:12',
     'learning-rate': '0.003',
     warmup: '50k',
     schedule: 'wsd',
     seed: '1',
     'validation-tokens': '32k',
   },
-  measureTokens: '32k',
-  calibrationTokens: '8k',
+  measureTokens: '16k',
+  calibrationTokens: '4k',
 };
 
 /** Op by op in WebAssembly: a tenth of the speed or less, so a smaller model, fewer tokens, fewer windows. */
