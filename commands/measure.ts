@@ -91,6 +91,11 @@ export default class Measure extends BaseCommand<typeof Measure> {
       default: 'dataset',
     }),
     compat: Flags.boolean({ summary: "Search thresholds on the authors' linear grid." }),
+    series: Flags.string({
+      summary:
+        'Give foreign checkpoints their run, tokens and step (columns checkpoint, run_id, tokens, step).',
+      helpValue: 'FILE.csv',
+    }),
     out: Flags.string({ char: 'o', summary: 'Write results here.', helpValue: 'DIR' }),
     force: Flags.boolean({ summary: 'Measure again what is there already.' }),
     ...engineFlags,
@@ -98,10 +103,8 @@ export default class Measure extends BaseCommand<typeof Measure> {
 
   async run(): Promise<{ measurements: SparsityMeasurement[] }> {
     const { flags } = this;
-    const [{ measureTargets, MEASURE_DEFAULTS, settingsOf }, { resolveTarget }] = await Promise.all([
-      import('../src/sparsity/measure.js'),
-      import('../src/sparsity/targets.js'),
-    ]);
+    const [{ measureTargets, MEASURE_DEFAULTS, settingsOf }, { placeInSeries, resolveTarget }] =
+      await Promise.all([import('../src/sparsity/measure.js'), import('../src/sparsity/targets.js')]);
     const parameters = {
       metrics: [...new Set(flags.metric ?? (['pplp'] as const))],
       p: flags.p ?? [1],
@@ -113,7 +116,8 @@ export default class Measure extends BaseCommand<typeof Measure> {
     };
     settingsOf(parameters);
     const paths = this.argv.length > 0 ? await this.targets() : [];
-    const targets = (await Promise.all(paths.map(resolveTarget))).flat();
+    const resolved = (await Promise.all(paths.map(resolveTarget))).flat();
+    const targets = flags.series === undefined ? resolved : await placeInSeries(resolved, flags.series);
     const measurements = await measureTargets(targets, {
       ...parameters,
       data: flags.data,

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { readState } from '../checkpoint/state.js';
 import { inputError } from '../errors.js';
 import { checkpointPaths, listCheckpoints, runPaths } from '../files/run.js';
+import { readCsv } from '../io/csv.js';
 import { readJson } from '../io/json.js';
 import { printable } from '../io/printable.js';
 
@@ -64,4 +65,49 @@ async function ownTarget(path: string): Promise<Target> {
     tokens: state.tokens,
     step: state.step,
   };
+}
+
+const SERIES_COLUMNS = ['checkpoint', 'run_id', 'tokens', 'step'];
+
+/**
+ * Gives checkpoints the run, tokens and step that a CSV file lists for their folder's name; `run_id` and `step`
+ * may be empty.
+ * @throws SparselawError (status 3) naming the missing column, the bad cell, or a foreign checkpoint not listed
+ */
+export async function placeInSeries(targets: readonly Target[], csv: string): Promise<Target[]> {
+  const { columns, rows, lines } = await readCsv(csv);
+  for (const column of ['checkpoint', 'tokens']) {
+    if (columns.includes(column)) continue;
+    throw inputError(`${printable(csv)} has no column "${column}".`, {
+      code: 'missing-column',
+      suggestions: [`Give it the columns ${SERIES_COLUMNS.join(', ')}.`],
+    });
+  }
+  const whole = (text: string | undefined, line: number, column: string): number | null => {
+    if (text === undefined || text.trim() === '') return null;
+    const value = Number(text);
+    if (Number.isSafeInteger(value) && value >= 0) return value;
+    throw inputError(`${printable(csv)}:${line}: "${printable(text)}" in ${column} is no whole number.`, {
+      code: 'bad-value',
+    });
+  };
+  const places = new Map(
+    rows.map((row, i) => [
+      row.checkpoint,
+      {
+        runId: row.run_id?.trim() || null,
+        tokens: whole(row.tokens, lines[i]!, 'tokens'),
+        step: whole(row.step, lines[i]!, 'step'),
+      },
+    ]),
+  );
+  return targets.map((target) => {
+    const place = places.get(target.checkpoint);
+    if (place) return { ...target, ...place, runId: place.runId ?? target.runId };
+    if (target.kind === 'own') return target;
+    throw inputError(`${printable(csv)} does not list the checkpoint ${printable(target.checkpoint)}.`, {
+      code: 'not-in-series',
+      suggestions: ["List every target by its folder's name, or leave it out."],
+    });
+  });
 }

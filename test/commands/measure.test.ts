@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -116,5 +116,44 @@ describe('measure', () => {
     expect(cut.status).toBe(3);
     expect(messageOf(cut)).toContain('model.safetensors');
     await writeFile(path, whole);
+  });
+
+  it('measures the same weights as a foreign folder, placed by a series', async () => {
+    const foreign = join(folder, 'step-9');
+    await mkdir(foreign);
+    for (const name of ['model.safetensors', 'tokenizer.json']) {
+      await copyFile(join(checkpoint, name), join(foreign, name));
+    }
+    const { sparselaw: _, ...config } = JSON.parse(await readFile(join(checkpoint, 'config.json'), 'utf8'));
+    await writeFile(join(foreign, 'config.json'), JSON.stringify(config));
+    const series = join(folder, 'series.csv');
+    await writeFile(series, 'checkpoint,run_id,tokens,step\nstep-9,theirs,4096,9\n');
+    const text = [
+      '--text',
+      'fixtures/tinybooks.valid.txt',
+      '--seq-len',
+      '16',
+      '--metric',
+      'zero,fat',
+      '--epsilon',
+      '0.01',
+    ];
+    const theirs = await sparselaw('measure', foreign, ...text, '--series', series, ...QUICK, '--json');
+    const ours = await sparselaw(
+      'measure',
+      checkpoint,
+      ...text,
+      '--out',
+      join(folder, 'ours'),
+      ...QUICK,
+      '--json',
+    );
+    const [found] = JSON.parse(theirs.stdout).measurements;
+    expect(found).toMatchObject({ runId: 'theirs', tokens: 4096, step: 9, checkpoint: 'step-9' });
+    expect(found.model.family).toBe('llama');
+    const figures = ({ stdout }: Ended) =>
+      JSON.parse(stdout).measurements.map((m: { layers: unknown; loss: unknown }) => [m.layers, m.loss]);
+    expect(figures(theirs)).toEqual(figures(ours));
+    expect(await readdir(foreign)).toHaveLength(3);
   });
 });
