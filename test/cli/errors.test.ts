@@ -1,0 +1,75 @@
+import { mkdtemp, readdir, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { sparselaw } from './cli.js';
+
+const temporary = () => mkdtemp(join(tmpdir(), 'sparselaw-'));
+/** The message alone, without oclif's arrows and line breaks. */
+const line = (stderr: string) => stderr.replace(/\s*\n?\s*›\s*/g, ' ').trim();
+
+describe('usage errors', () => {
+  const wrong: [string, string[], RegExp][] = [
+    ['an unknown flag', ['fit', 'x.csv', '--nope'], /Nonexistent flag: --nope/],
+    ['a missing argument', ['fit'], /Missing 1 required arg: table/],
+    [
+      'a value that is no number',
+      ['fit', 'x.csv', '--hold-out', 'much'],
+      /--hold-out: "much" is not a number/,
+    ],
+    [
+      'a number out of range',
+      ['fit', 'x.csv', '--hold-out', '2'],
+      /--hold-out: 2 must be at least 0 and at most 0.9/,
+    ],
+    ['a second argument', ['fit', 'x.csv', 'extra'], /Unexpected argument: extra/],
+  ];
+  it.each(wrong)('exits 2 with one line for %s', async (_name, args, message) => {
+    const plain = await sparselaw(args);
+    expect(plain.status).toBe(2);
+    expect(line(plain.stderr)).toMatch(message);
+    expect(plain.stdout).toBe('');
+    const json = await sparselaw([...args, '--json']);
+    expect(json.status).toBe(2);
+    const { error } = JSON.parse(json.stdout);
+    expect(Object.keys(error)).toEqual(['code', 'message', 'suggestions']);
+    expect(error.message).toMatch(message);
+  });
+});
+
+it('exits 2 for a command that is none', async () => {
+  const { status, stderr } = await sparselaw(['corpus', 'nothing']);
+  expect(status).toBe(2);
+  expect(line(stderr)).toMatch(/command corpus nothing not found/);
+});
+
+describe('bad input', () => {
+  it('exits 3 naming the missing file, with and without --json, and shows no stack', async () => {
+    const plain = await sparselaw(['fit', 'no-such-table.csv']);
+    expect(plain.status).toBe(3);
+    expect(line(plain.stderr)).toMatch(/no-such-table\.csv/);
+    expect(plain.stderr).not.toMatch(/\n\s+at /);
+    const json = await sparselaw(['fit', 'no-such-table.csv', '--json']);
+    expect(json.status).toBe(3);
+    expect(JSON.parse(json.stdout).error.message).toMatch(/no-such-table\.csv/);
+  });
+
+  it('names a column that is not there and those that are', async () => {
+    const folder = await temporary();
+    await writeFile(join(folder, 't.csv'), 'tokens,ratio\n1,2\n2,3\n');
+    const { status, stderr } = await sparselaw(['fit', join(folder, 't.csv'), '--y', 'activation']);
+    expect(status).toBe(3);
+    expect(line(stderr)).toMatch(/activation/);
+    expect(line(stderr)).toMatch(/ratio/);
+    expect(await readdir(folder)).toEqual(['t.csv']);
+  });
+});
+
+describe('help', () => {
+  it('lists the commands fast', async () => {
+    const { status, stdout } = await sparselaw(['--help']);
+    expect(status).toBe(0);
+    for (const word of ['corpus', 'train', 'measure', 'fit', 'report', 'doctor', 'demo'])
+      expect(stdout).toContain(word);
+  });
+});
