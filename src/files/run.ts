@@ -98,7 +98,6 @@ export const validationRowSchema = z.object({
   validation_tokens: count,
   elapsed_seconds: z.number(),
 });
-export type ValidationRow = z.infer<typeof validationRowSchema>;
 
 export const metricsRowSchema = z.union([stepRowSchema, validationRowSchema]);
 export type MetricsRow = z.infer<typeof metricsRowSchema>;
@@ -176,12 +175,13 @@ export const checkpointStateSchema = z.object({
 export type CheckpointState = z.infer<typeof checkpointStateSchema>;
 
 /** RUN/DONE: written last, so its presence means that the run is whole. */
-export const doneSchema = z.object({
+const doneSchema = z.object({
   schemaVersion: z.literal(RUN_SCHEMA_VERSION),
   step: count,
   tokens: count,
   finishedAt: z.string(),
 });
+export type Done = z.infer<typeof doneSchema>;
 
 /** RUN/FAILED.json: why a run stopped. */
 export const failedSchema = z.object({

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { link, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { inputError } from '../errors.js';
 import { runPaths } from '../files/run.js';
@@ -67,7 +68,8 @@ export async function lockRun(run: string): Promise<RunLock> {
     boot: bootId(),
     processStart: processStart(process.pid),
   };
-  await withFile('write', path, () => take(run, path, mine));
+  await withFile('write', path, () => takeAs(run, path, mine));
+  await removeStale(path);
   const heartbeat = setInterval(() => {
     const now = new Date();
     utimes(path, now, now).catch(() => undefined);
@@ -85,40 +87,55 @@ export async function lockRun(run: string): Promise<RunLock> {
   };
 }
 
-async function take(run: string, path: string, mine: Holder): Promise<void> {
+async function takeAs(run: string, path: string, mine: Holder): Promise<void> {
   const own = `${path}.${mine.id}`;
   await writeFile(own, `${JSON.stringify(mine)}\n`, { flag: 'wx' });
   try {
-    // A link appears whole and fails where the name is taken, also on network file systems.
-    for (let attempt = 0; attempt < 10; attempt++) {
-      try {
-        await link(own, path);
-        return;
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      }
-      const found = await holderOf(path);
-      if (found && isAlive(found.holder, found.mtimeMs)) throw lockedBy(run, found.holder);
-      if (found) await removeStale(path, found.holder, mine);
-    }
-    throw new Error(`the lock ${path} changed hands ten times`);
+    await take(run, path, mine, own);
   } finally {
     await rm(own, { force: true });
   }
 }
 
-/** Moves a dead holder's lock away; if a living one slipped in since it was read, puts that one back. */
-async function removeStale(path: string, dead: Holder, mine: Holder): Promise<void> {
-  const aside = `${path}.stale-${mine.id}`;
-  try {
-    await rename(path, aside);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-    throw error;
+/**
+ * Gives a name to the file `own`. A link appears whole and fails where the name is taken, also on network file
+ * systems. A dead holder's file is replaced under a guard, itself such a lock, whose name only those who saw
+ * this very holder dead compete for: of many contenders one replaces, and nobody removes what a living one holds.
+ */
+async function take(run: string, path: string, mine: Holder, own: string): Promise<void> {
+  for (let attempt = 0; attempt < 10; attempt++) {
+    try {
+      await link(own, path);
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+    const found = await holderOf(path);
+    if (!found) continue;
+    if (isAlive(found.holder, found.mtimeMs)) throw lockedBy(run, found.holder);
+    const guard = `${path}.after-${found.holder.id.slice(0, 8)}`;
+    await take(run, guard, mine, own);
+    try {
+      if ((await holderOf(path))?.holder.id !== found.holder.id) continue;
+      const replacement = `${own}.new`;
+      await link(own, replacement);
+      await rename(replacement, path);
+      return;
+    } finally {
+      await rm(guard, { force: true });
+    }
   }
-  const moved = await holderOf(aside);
-  if (moved && moved.holder.id !== dead.id) await link(aside, path).catch(() => undefined);
-  await rm(aside, { force: true });
+  throw new Error(`the lock ${path} changed hands ten times`);
+}
+
+/** Removes what processes that died while they took the lock left beside it. */
+async function removeStale(path: string): Promise<void> {
+  for (const name of await readdir(dirname(path))) {
+    if (!name.startsWith(`${basename(path)}.`)) continue;
+    const beside = join(dirname(path), name);
+    const found = await holderOf(beside).catch(() => undefined);
+    if (found && !isAlive(found.holder, found.mtimeMs)) await rm(beside, { force: true });
+  }
 }
 
 async function holderOf(path: string): Promise<{ holder: Holder; mtimeMs: number } | undefined> {

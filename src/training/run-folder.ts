@@ -109,10 +109,8 @@ export async function findResumePoint(
 
 /** Removes what killed processes left half-written; the caller holds the run's lock, so nobody is writing. */
 export async function removeLeftovers(run: string): Promise<void> {
-  const { checkpoints, lock } = runPaths(run);
-  const ours = new RegExp(
-    `^\\.(config\\.json|provenance\\.json|metrics\\.jsonl|DONE|FAILED\\.json|\\d{15})\\.tmp-|^\\${basename(lock)}\\.`,
-  );
+  const { checkpoints } = runPaths(run);
+  const ours = /^\.(config\.json|provenance\.json|metrics\.jsonl|DONE|FAILED\.json|\d{15})\.tmp-/;
   for (const folder of [run, checkpoints]) {
     const names = await readdir(folder).catch(() => []);
     for (const name of names.filter((each) => ours.test(each))) {

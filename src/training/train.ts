@@ -1,13 +1,12 @@
-import { access, mkdir, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { setImmediate as yieldToEvents } from 'node:timers/promises';
 import type { HuggingFaceOptions } from '../checkpoint/hugging-face.js';
 import { type CheckpointToWrite, dropOldStates, writeCheckpoint } from '../checkpoint/write.js';
 import { type Config, configHash, shapeOf } from '../config.js';
 import { type Engine, openEngine } from '../engine/index.js';
-import { engineError, inputError, SparselawError } from '../errors.js';
-import { type CheckpointState, type Failure, listCheckpoints, runPaths } from '../files/run.js';
-import { writeFileAtomic } from '../io/atomic.js';
+import { engineError, inputError } from '../errors.js';
+import { type CheckpointState, listCheckpoints, runPaths } from '../files/run.js';
 import { withFile } from '../io/file-error.js';
 import { printable } from '../io/printable.js';
 import { initialParameters, parameterShapes } from '../model/parameters.js';
@@ -17,6 +16,7 @@ import type { OnTrainEvent } from './events.js';
 import { lockRun, type RunLock } from './lock.js';
 import { createTrainer, type HostState, type StepReport, type Trainer } from './loop.js';
 import { type MetricsLog, openMetricsLog, rewindMetrics } from './metrics-log.js';
+import { isDone, nameLastGood, writeDone, writeFailure } from './outcome.js';
 import { startSession } from './provenance.js';
 import {
   checkSameData,
@@ -367,49 +367,8 @@ function checkpointSaver(session: SessionOptions, { trainer, log, clock, point }
   return { save: (scheduled: boolean) => clock.pause(() => save(scheduled)) };
 }
 
-async function isDone(run: string): Promise<boolean> {
-  return access(runPaths(run).done).then(
-    () => true,
-    () => false,
-  );
-}
-
 async function finishedResult(run: string, config: Config): Promise<TrainResult> {
   const steps = Math.round(config.tokens / config.batchTokens);
   const checkpoints = (await listCheckpoints(run)).map(({ path }) => path);
   return { status: 'done', run, step: steps, steps, tokens: config.tokens, checkpoints };
-}
-
-const writeDone = (run: string, config: Config, step: number): Promise<void> =>
-  writeJson(runPaths(run).done, {
-    schemaVersion: 1,
-    step,
-    tokens: step * config.batchTokens,
-    finishedAt: new Date().toISOString(),
-  });
-
-const writeJson = (path: string, value: unknown): Promise<void> =>
-  writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`);
-
-/** Adds to an error where the run can be picked up again. */
-async function nameLastGood(run: string, error: unknown): Promise<unknown> {
-  if (!(error instanceof SparselawError)) return error;
-  const last = (await listCheckpoints(run).catch(() => [])).at(-1);
-  const where = last ? ` The last good checkpoint is ${printable(last.path)}.` : ' No checkpoint was saved.';
-  const { code, suggestions, cause } = error;
-  return new SparselawError(error.message + where, error.exitStatus, { code, suggestions, cause });
-}
-
-async function writeFailure(run: string, config: Config, error: unknown, step: number): Promise<void> {
-  const last = (await listCheckpoints(run)).at(-1);
-  const failure: Failure = {
-    schemaVersion: 1,
-    code: error instanceof SparselawError ? error.code : 'internal',
-    message: error instanceof Error ? error.message : String(error),
-    step,
-    tokens: step * config.batchTokens,
-    lastGoodCheckpoint: last?.name ?? null,
-    failedAt: new Date().toISOString(),
-  };
-  await writeJson(runPaths(run).failed, failure);
 }
