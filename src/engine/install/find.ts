@@ -19,7 +19,13 @@ export interface PluginLocation {
   readonly sha256: string;
   /** Shared libraries to load before it, in order. */
   readonly libraries: readonly string[];
+  /** XLA options that every program compiled with it needs. */
+  readonly overrides: Readonly<Record<string, string>>;
 }
+
+/** Tells XLA where the wheels keep CUDA's device library and assembler. */
+const cudaOverrides = (folder: string | undefined): PluginLocation['overrides'] =>
+  folder ? { xla_gpu_cuda_data_dir: folder } : {};
 
 /** A path the user has named: nothing is pinned, so its hash only goes into the provenance. */
 async function namedPlugin(name: string, device: 'cpu' | 'cuda'): Promise<PluginLocation> {
@@ -42,6 +48,7 @@ async function namedPlugin(name: string, device: 'cpu' | 'cuda'): Promise<Plugin
     path,
     sha256: await sha256File(path),
     libraries: [],
+    overrides: {},
   };
 }
 
@@ -66,6 +73,7 @@ export async function findPlugin(device: 'cpu' | 'cuda'): Promise<PluginLocation
       path: join(folder, recipe.library),
       sha256: installed.sha256,
       libraries: installed.libraries.map(({ path }) => join(folder, path)),
+      overrides: cudaOverrides(recipe.cudaFolder && join(folder, recipe.cudaFolder)),
     };
   }
   const foreign = device === 'cuda' ? await findJaxCuda() : undefined;

@@ -14,21 +14,35 @@ interface Outcome {
 /** Longest part of pip's output that is kept. */
 const MOST_OUTPUT = 64 * 1024;
 
+/** Runs python3 in a process group of its own, so that an interruption ends what it has started as well. */
 function runPython(args: string[], env: NodeJS.ProcessEnv, signal?: AbortSignal): Promise<Outcome> {
   return new Promise((resolve) => {
     let output = '';
-    let notStarted: NodeJS.ErrnoException | undefined;
-    const child = spawn('python3', args, { env, stdio: ['ignore', 'pipe', 'pipe'], signal });
+    const child = spawn('python3', args, { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    const end = () => {
+      try {
+        if (child.pid) process.kill(-child.pid, 'SIGTERM');
+      } catch {
+        // It has ended by itself.
+      }
+    };
+    const settle = (outcome: Outcome) => {
+      signal?.removeEventListener('abort', end);
+      process.removeListener('exit', end);
+      resolve(outcome);
+    };
     const keep = (chunk: Buffer) => {
       output = (output + chunk.toString()).slice(-MOST_OUTPUT);
     };
     child.stdout.on('data', keep);
     child.stderr.on('data', keep);
     child.on('error', (error: NodeJS.ErrnoException) => {
-      if (child.pid === undefined) notStarted = error;
-      if (child.pid === undefined) resolve({ status: null, output, notStarted });
+      if (child.pid === undefined) settle({ status: null, output, notStarted: error });
     });
-    child.on('close', (status) => resolve({ status, output, notStarted }));
+    child.on('close', (status) => settle({ status, output }));
+    signal?.addEventListener('abort', end);
+    process.on('exit', end);
+    if (signal?.aborted) end();
   });
 }
 

@@ -1,4 +1,4 @@
-import { XLA_CUDA_PENDING } from './recipes-cuda.js';
+import { XLA_CUDA12, XLA_CUDA13 } from './recipes-cuda.js';
 
 /** A wheel pinned by the SHA-256 of its file. */
 export interface PinnedWheel {
@@ -23,6 +23,8 @@ export interface PluginRecipe {
   readonly librarySha256: string;
   /** Shared libraries the plugin opens by name, in the order in which they are loaded before it. */
   readonly libraries: readonly string[];
+  /** Folder with CUDA's device library and assembler, which the compiler asks for. */
+  readonly cudaFolder?: string;
 }
 
 const XLA_CPU: PluginRecipe = {
@@ -43,7 +45,7 @@ const XLA_CPU: PluginRecipe = {
   libraries: [],
 };
 
-export const RECIPES: readonly PluginRecipe[] = [XLA_CPU, ...XLA_CUDA_PENDING];
+export const RECIPES: readonly PluginRecipe[] = [XLA_CPU, XLA_CUDA13, XLA_CUDA12];
 
 export const PLUGIN_NAMES = RECIPES.map(({ name }) => name);
 

@@ -104,13 +104,13 @@ async function extract(file: FileHandle, path: string, entry: Entry, target: str
     async function* (chunks: AsyncIterable<Buffer>) {
       for await (const chunk of chunks) {
         written += chunk.length;
-        if (written > entry.unpackedSize) break;
+        if (written > entry.unpackedSize) throw badWheel(path, `${entry.name} is larger than it declares`);
         yield chunk;
       }
     },
     output,
   );
-  if (written !== entry.unpackedSize) throw badWheel(path, `${entry.name} is not of the size it declares`);
+  if (written !== entry.unpackedSize) throw badWheel(path, `${entry.name} is smaller than it declares`);
   if (entry.executable) await chmod(target, 0o755);
 }
 

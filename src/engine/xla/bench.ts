@@ -116,6 +116,7 @@ export async function benchmarkPlugin(plugin: PluginLocation): Promise<EngineBen
     pluginVersion: plugin.version,
     pluginHash: plugin.sha256,
     libraries: plugin.libraries,
+    overrides: plugin.overrides,
     device: plugin.device,
   });
   const openSeconds = (performance.now() - opened) / 1000;

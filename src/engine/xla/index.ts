@@ -36,6 +36,7 @@ export async function openXla(options: EngineOptions = {}): Promise<Engine> {
     pluginVersion: plugin.version,
     pluginHash: plugin.sha256,
     libraries: plugin.libraries,
+    overrides: plugin.overrides,
     device: plugin.device,
   });
   return xlaEngine(client, options);
