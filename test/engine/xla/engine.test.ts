@@ -1,0 +1,187 @@
+import '@tensorflow/tfjs-backend-cpu';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Engine, TensorTree } from '../../../src/engine/index.js';
+import { threefryNormal, threefryUniform } from '../../../src/engine/xla/random.js';
+import { randomStream } from '../../../src/random.js';
+import { openTestXla, WITHOUT_PLUGIN } from './with-xla.js';
+
+let engine: Engine;
+let dumps: string;
+
+beforeAll(async () => {
+  await tf.setBackend('cpu');
+  dumps = await mkdtemp(join(tmpdir(), 'programs-'));
+  if (!WITHOUT_PLUGIN) engine = await openTestXla({ dumpProgramDir: dumps });
+});
+afterAll(async () => {
+  await engine?.close();
+  await rm(dumps, { recursive: true });
+});
+
+const upload = (values: number[], shape = [values.length]) =>
+  engine.upload({ dtype: 'float32', shape, values: Float32Array.from(values) });
+
+type Vector = { readonly x: tf.Tensor };
+
+/** Compiles and runs once on one vector. */
+async function run(fn: (x: tf.Tensor) => tf.Tensor, values = [1, 2, 3]): Promise<number[]> {
+  const x = upload(values);
+  const program = engine.compile((_: TensorTree, input: Vector) => fn(input.x), { name: 'test' });
+  try {
+    const y = await program.run([], { x });
+    const result = Array.from(await y.data());
+    y.dispose();
+    return result;
+  } finally {
+    x.dispose();
+    program.dispose();
+  }
+}
+
+describe.skipIf(WITHOUT_PLUGIN)('the XLA engine', () => {
+  it('consumes a donated state and leaves nothing behind', async () => {
+    const before = engine.memory().liveTensors;
+    const program = engine.compile(({ x }: Vector, { by }: { by: tf.Tensor }) => ({ x: tf.add(x, by) }), {
+      name: 'donating',
+      donate: true,
+    });
+    const by = upload([1], []);
+    let state: Vector = { x: upload([1, 2]) };
+    for (let i = 0; i < 3; i++) {
+      const old = state;
+      state = await program.run(state, { by });
+      expect(old.x.isDisposed).toBe(true);
+      await expect(program.run(old, { by })).rejects.toThrow(/state\.x was disposed/);
+    }
+    expect(Array.from(await state.x.data())).toEqual([4, 5]);
+    tf.dispose([by, state.x]);
+    expect(engine.memory().liveTensors).toBe(before);
+  });
+
+  it('names the leaf whose shape or dtype changed', async () => {
+    const program = engine.compile((_: TensorTree, { x }: Vector) => tf.neg(x), { name: 'fixed' });
+    const [two, three] = [upload([1, 2]), upload([1, 2, 3])];
+    (await program.run([], { x: two })).dispose();
+    await expect(program.run([], { x: three })).rejects.toThrow(
+      'fixed was compiled for input.x of f32[2] and is run with f32[3].',
+    );
+    const whole = engine.upload({ dtype: 'int32', shape: [2], values: Int32Array.of(1, 2) });
+    await expect(program.run([], { x: whole })).rejects.toThrow(/is run with i32\[2\]/);
+    tf.dispose([two, three, whole]);
+  });
+
+  it.each<[string, (x: tf.Tensor) => tf.Tensor, RegExp]>([
+    [
+      'reading a value',
+      (x) => tf.mul(x, tf.neg(x).dataSync()[0]!),
+      /value of a traced tensor \(f32\[3\], from negate\)/,
+    ],
+    [
+      'host randomness',
+      (x) => tf.add(x, tf.randomUniform([3])),
+      /tf\.randomUniform draws its numbers on the host/,
+    ],
+    ['dropout', (x) => tf.dropout(x, 0.5), /draws its numbers on the host/],
+    ['a variable', (x) => tf.variable(x), /variable was created or assigned/],
+    [
+      'an unknown kernel',
+      (_x) => tf.depthToSpace(tf.ones([1, 1, 1, 4]) as tf.Tensor4D, 2),
+      /uses the tfjs kernel DepthToSpace/,
+    ],
+    [
+      'shapes that do not fit',
+      (x) => tf.add(x, tf.ones([2])),
+      /tf\.add of f32\[3\] and f32\[2\]: .*do not broadcast/,
+    ],
+    [
+      'a disposed tensor',
+      (x) => {
+        const y = tf.neg(x);
+        y.dispose();
+        return tf.neg(y);
+      },
+      /disposed/,
+    ],
+    [
+      'a fold that changes its carry',
+      (x) => {
+        return engine.fold((carry: Vector) => ({ x: tf.concat([carry.x, carry.x]) }), { x }, {
+          rows: tf.ones([2, 1]),
+        } as never).x;
+      },
+      /changes the carried tensor "x" from f32\[3\] to f32\[6\]/,
+    ],
+  ])('refuses %s with a message that says so', async (_name, fn, message) => {
+    await expect(run(fn)).rejects.toThrow(message);
+    // The engine goes on working.
+    expect(await run((x) => tf.neg(x))).toEqual([-1, -2, -3]);
+  });
+
+  it('refuses ops outside compiled functions and synchronous reads', async () => {
+    const x = upload([1, 2]);
+    expect(() => x.dataSync()).toThrow(/synchronously/);
+    const before = tf.getBackend();
+    await tf.setBackend('xla');
+    expect(() => tf.neg(x)).toThrow('tf.neg of f32[2] was called outside a compiled function');
+    await tf.setBackend(before);
+    x.dispose();
+  });
+
+  it('leaves the current tfjs backend alone', async () => {
+    await tf.setBackend('cpu');
+    expect(await run((x) => tf.square(x))).toEqual([1, 4, 9]);
+    expect(tf.getBackend()).toBe('cpu');
+    expect(tf.tidy(() => Array.from(tf.square(tf.tensor1d([3])).dataSync()))).toEqual([9]);
+  });
+
+  it('folds in a loop, also one within another, using outer values', async () => {
+    const doubled = (x: tf.Tensor) =>
+      engine.fold(
+        (carry: Vector, { row }: { row: tf.Tensor }) =>
+          engine.fold(
+            (inner: Vector, { scale }: { scale: tf.Tensor }) => ({
+              x: tf.add(inner.x, tf.mul(tf.mul(x, row), scale)),
+            }),
+            carry,
+            { scale: tf.tensor1d([1, 10]) },
+          ),
+        { x: tf.zerosLike(x) },
+        { row: x },
+      ).x;
+    // Σ over rows and scales of x·row·scale = x·(1 + 2 + 3)·11
+    expect(await run(doubled)).toEqual([66, 132, 198]);
+  });
+
+  it('draws the numbers of the host streams', async () => {
+    const stream = randomStream(5, 'test');
+    const { key, counter } = stream.state();
+    const state = engine.upload({
+      dtype: 'int32',
+      shape: [4],
+      values: Int32Array.of(key[0] | 0, key[1] | 0, counter, 0),
+    });
+    const program = engine.compile(
+      (_: TensorTree, input: Vector) => ({
+        u: threefryUniform(input.x, [3, 3]),
+        n: threefryNormal(input.x, [7]),
+      }),
+      { name: 'random' },
+    );
+    const { u, n } = await program.run([], { x: state });
+    expect(await u.data()).toEqual(stream.uniform(9));
+    const normal = randomStream(5, 'test').normal(7);
+    for (const [i, value] of Array.from(await n.data()).entries()) expect(value).toBeCloseTo(normal[i]!, 5);
+    tf.dispose([state, u, n]);
+  });
+
+  it('writes readable, repeatable program texts', async () => {
+    expect(await readdir(dumps)).toContain('random.mlir');
+    const text = await readFile(join(dumps, 'donating.mlir'), 'utf8');
+    expect(text).toContain('%state.x: tensor<2xf32> {tf.aliasing_output = 0 : i32}');
+    expect(text).toContain('tensor<2xf32> {jax.result_info = "x"}');
+  });
+});
