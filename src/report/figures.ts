@@ -1,19 +1,17 @@
+import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../io/atomic.js';
 import { formatCsv } from '../io/csv.js';
+import { packageRoot } from '../package-info.js';
 import type { Chart } from './chart.js';
 import { FIGURE_WIDTH, renderSvg } from './render.js';
-
-interface Resvg {
-  Resvg: new (svg: string, options: object) => { render(): { asPng(): Uint8Array } };
-}
 
 /** Pixels per CSS pixel of the PNG: sharp in print at a column's width. */
 const PNG_SCALE = 3;
 
 /** Each chart as `<name>.svg`, `.png`, `.vl.json` and `.csv`. */
 export async function writeFigures(charts: readonly Chart[], folder: string) {
-  const resvg = await loadResvg();
+  const failed: string[] = [];
   const paths: string[] = [];
   const write = async (name: string, data: string | Uint8Array) => {
     paths.push(join(folder, name));
@@ -22,14 +20,9 @@ export async function writeFigures(charts: readonly Chart[], folder: string) {
   for (const chart of charts) {
     const svg = await renderSvg({ ...chart.spec, title: { text: chart.title, anchor: 'start', offset: 12 } });
     await write(`${chart.name}.svg`, `${svg}\n`);
-    if (resvg) {
-      const image = new resvg.Resvg(svg, {
-        background: 'white',
-        fitTo: { mode: 'width', value: FIGURE_WIDTH * PNG_SCALE },
-        font: { loadSystemFonts: true, defaultFontFamily: 'sans-serif' },
-      });
-      await write(`${chart.name}.png`, image.render().asPng());
-    }
+    const png = await renderPng(svg);
+    if (png) await write(`${chart.name}.png`, png);
+    else failed.push(chart.name);
     await write(`${chart.name}.vl.json`, `${JSON.stringify(chart.spec, null, 2)}\n`);
     await write(
       `${chart.name}.csv`,
@@ -39,18 +32,37 @@ export async function writeFigures(charts: readonly Chart[], folder: string) {
       ),
     );
   }
-  const notices = resvg
-    ? []
-    : ['No PNG pictures: they need the package @resvg/resvg-js (npm install @resvg/resvg-js).'];
+  const notices =
+    failed.length > 0
+      ? [
+          `No PNG of ${failed.join(', ')}: the package @resvg/resvg-js is missing (npm install @resvg/resvg-js) or could not draw it.`,
+        ]
+      : [];
   return { paths, notices };
 }
 
-/** Optional, since it is a native library that not every machine has. */
-async function loadResvg(): Promise<Resvg | null> {
-  const name = '@resvg/resvg-js';
-  try {
-    return (await import(name)) as Resvg;
-  } catch {
-    return null;
-  }
+/** Reads an SVG on stdin and writes a PNG on stdout. */
+const CONVERTER = `
+import { Resvg } from '@resvg/resvg-js';
+const parts = [];
+for await (const part of process.stdin) parts.push(part);
+const options = { background: 'white', fitTo: { mode: 'width', value: Number(process.argv[1]) }, font: { loadSystemFonts: true, defaultFontFamily: 'sans-serif' } };
+process.stdout.write(new Resvg(Buffer.concat(parts).toString('utf8'), options).render().asPng());
+`;
+
+/**
+ * In a process of its own: the converter is an optional native library, and one that ends the whole process at some
+ * pictures. null where it is missing or fails.
+ */
+function renderPng(svg: string): Promise<Buffer | null> {
+  return new Promise((resolve) => {
+    const args = ['--input-type=module', '-e', CONVERTER, String(FIGURE_WIDTH * PNG_SCALE)];
+    const child = spawn(process.execPath, args, { cwd: packageRoot(), stdio: ['pipe', 'pipe', 'ignore'] });
+    const parts: Buffer[] = [];
+    child.stdout.on('data', (part: Buffer) => parts.push(part));
+    child.stdin.on('error', () => undefined);
+    child.on('error', () => resolve(null));
+    child.on('close', (status) => resolve(status === 0 && parts.length > 0 ? Buffer.concat(parts) : null));
+    child.stdin.end(svg);
+  });
 }

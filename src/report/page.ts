@@ -6,7 +6,7 @@ import { reportClient } from './client.js';
 import { type Html, html, raw, scriptJson, scriptText } from './html.js';
 import type { ReportModel } from './model.js';
 import { packCharts } from './pack.js';
-import { renderSvg, withoutLegend } from './render.js';
+import { compactSvg, renderSvg, withoutLegend } from './render.js';
 import {
   chartTable,
   definitionSection,
@@ -32,7 +32,7 @@ const MAX_MULTIPLES = 6;
 /** Width at which pictures of a page without script are drawn. */
 const STATIC_WIDTH = 680;
 /** Rows of each table in a page without script, which must stay small enough for mail. */
-const STATIC_ROWS = 60;
+const STATIC_ROWS = 40;
 
 /** The whole page: the same model gives the same text. */
 export async function reportPage(model: ReportModel, options: PageOptions): Promise<string> {
@@ -42,13 +42,13 @@ export async function reportPage(model: ReportModel, options: PageOptions): Prom
   if (options.static) {
     for (const chart of charts) {
       const svg = await renderSvg(themed(withoutLegend(chart)), STATIC_WIDTH);
-      drawings.set(chart.name, raw(svg));
+      drawings.set(chart.name, raw(compactSvg(svg)));
     }
   }
   const chartSections = groups.map((group) => chartSection(group, options, drawings));
   const body = html`<a class="skip" href="#main">Skip to the report</a><header><div class="bar"><div><h1>${model.title}</h1><p class="lead">${leadSentence(model)}</p>${second(model)}</div>${
     options.static ? '' : themeSwitch()
-  }</div>${navigation(model, groups)}</header><main id="main">${summarySection(model)}${chartSections}${parameterSection(model)}${runSection(model, options.outFolder)}${provenanceSection(model)}${definitionSection(model)}</main><footer>Made by sparselaw ${packageVersion()}. Laws and metrics after “Sparsing Law: Towards Large Language Models with Greater Activation Sparsity” (arXiv 2411.02335).</footer>`;
+  }</div>${navigation(model, groups)}</header><main id="main">${summarySection(model)}${chartSections}${parameterSection(model, !options.static)}${runSection(model, options.outFolder)}${provenanceSection(model)}${definitionSection(model)}</main><footer>Made by sparselaw ${packageVersion()}. Laws and metrics after “Sparsing Law: Towards Large Language Models with Greater Activation Sparsity” (arXiv 2411.02335).</footer>`;
   const data = options.static ? '' : scriptJson(packCharts(charts));
   const css = styleSheet(darkDeclarations(`${body.markup}${data}`));
   const programs = options.static

@@ -4,7 +4,7 @@ import { TABLE_COLUMNS } from '../files/table.js';
 import { findLaw } from '../laws/index.js';
 import { compareText } from '../table/measurement-files.js';
 import type { Chart } from './chart.js';
-import { formatCount, formatInterval, formatNumber, formatShare, formatValue } from './format.js';
+import { countOf, formatCount, formatInterval, formatNumber, formatShare, formatValue } from './format.js';
 import { formulaHtml } from './formula.js';
 import { type Html, html, raw } from './html.js';
 import { axisOf, type FitView, type ReportModel } from './model.js';
@@ -122,7 +122,7 @@ export function chartTable(chart: Chart, maxRows: number): Html {
 }
 
 /** Every parameter of every fitted law, with intervals. */
-export function parameterSection(model: ReportModel): Html | null {
+export function parameterSection(model: ReportModel, all: boolean): Html | null {
   if (model.fits.length === 0) return null;
   const rows = (views: FitView[]) =>
     views.flatMap(({ label, fit, file }) => {
@@ -166,6 +166,11 @@ export function parameterSection(model: ReportModel): Html | null {
   const failed = model.sources.fits.flatMap(({ file }) => file.failed);
   return html`<section id="parameters"><h2>Parameters</h2><p class="note">Intervals are at ${level}, by profile likelihood where it closes. Parameters of a weakly identified law should not be read one by one.</p>${table(preferred)}${
     others.length > 0 &&
+    !all &&
+    html`<p class="note">${countOf(others.length, 'fit')} of other laws are in fit.json.</p>`
+  }${
+    others.length > 0 &&
+    all &&
     html`<details><summary>The other laws (${others.length} fits)</summary>${table(others)}</details>`
   }${
     failed.length > 0 &&

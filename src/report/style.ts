@@ -58,6 +58,7 @@ figure .head{display:flex;flex-wrap:wrap;justify-content:space-between;gap:8px 1
 figcaption{font-size:14px;line-height:1.5;margin-top:8px;max-width:86ch}
 .plot{width:100%;min-width:0;overflow-x:auto}
 .plot svg,.plot canvas{display:block;max-width:100%}
+.plot.fixed svg text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,Arial,sans-serif}
 .plot.fixed svg{min-width:520px;height:auto}
 .tools{display:flex;flex-wrap:wrap;gap:6px 12px;align-items:center;font-size:13px;color:var(--muted)}
 .switch{display:inline-flex;align-items:center;gap:6px}

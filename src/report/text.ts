@@ -117,6 +117,8 @@ export function whatNext(view: FitView, model: ReportModel): string {
     return 'Measure more checkpoints: the law has about as many parameters as there are points.';
   if (fit.verdict === 'not-converged')
     return 'Try another law (--law auto), or leave out the first points (--drop-first).';
+  if (fit.law === 'constant')
+    return 'No trend stands out from the noise: train longer, or measure more checkpoints.';
   const rivals = rivalLimits(view, model);
   if (fit.limit) {
     const [low, high] = fit.limit.interval;

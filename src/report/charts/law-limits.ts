@@ -105,9 +105,14 @@ export function lawLimits({ name, y, rows, series }: LawLimitsInput): Chart {
       },
       layer: [
         {
-          transform: [{ filter: 'isValid(datum.low) && isValid(datum.high)' }],
+          // Ends far beyond the axis are cut at it: coordinates of 1e300 break some readers of SVG.
+          transform: [
+            { filter: 'isValid(datum.low) && isValid(datum.high)' },
+            { calculate: `clamp(datum.low, ${domain[0]}, ${domain[1]})`, as: 'from' },
+            { calculate: `clamp(datum.high, ${domain[0]}, ${domain[1]})`, as: 'to' },
+          ],
           mark: { type: 'rule', clip: true },
-          encoding: { x: { field: 'low', type: 'quantitative', scale }, x2: { field: 'high' } },
+          encoding: { x: { field: 'from', type: 'quantitative', scale }, x2: { field: 'to' } },
         },
         {
           mark: { type: 'point', filled: true, size: 46, clip: true },
