@@ -252,7 +252,8 @@ function forecast(
   const fitted = fitPoints(law, x.slice(0, trained), y.slice(0, trained), {
     loss: options.loss,
     starts: REFIT_STARTS,
-    screen: options.detail === 'full' ? undefined : 1,
+    screen: options.detail === 'full' ? undefined : 0,
+    coarse: options.detail === 'brief',
     intervals: 'none',
     warm,
   });

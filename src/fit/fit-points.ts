@@ -18,6 +18,8 @@ export interface FitPointsOptions {
   profiled?: readonly number[];
   /** Solve only from this many of the starts, those with the smallest sums of squares. */
   screen?: number;
+  /** With `warm`, a long series is solved on its cells only: enough for the error of a forecast, not for an estimate. */
+  coarse?: boolean;
   /** A parameter vector to try first, e.g. that of the same series with one more point. */
   warm?: ArrayLike<number>;
 }
@@ -50,6 +52,12 @@ export function fitPoints(
     level = 0.95,
     intervals = 'profile',
   } = options;
+  const cells = options.coarse ? condensedProblem(law, x, y, loss) : undefined;
+  if (cells && options.warm) {
+    const only = { starts: [options.warm], totalStarts: 1, level, intervals: 'none' as const };
+    const estimated = estimateProblem(cells, only);
+    return estimated && { problem: cells, estimated, correlated: null, correction: null };
+  }
   const plain = lawProblem(law, x, y);
   const base = loss === 'log' ? logarithmic(plain) : plain;
   let logJacobian = 0;
