@@ -81,7 +81,9 @@ function trainingFits(model: ReportModel): ChartGroup[] {
       const family = new Set(series.map((entry) => entry.family));
       const name = families.length > 1 ? `-${slug([...family].join('-')) || 'other'}` : '';
       const suffix = families.length > 1 && [...family][0] ? `: ${[...family].join(', ')}` : '';
-      const curves: CurveRow[] = own.flatMap((view) => curveOf(view.label, view.fit, view.file));
+      const curves: CurveRow[] = own.flatMap((view) =>
+        curveOf(view.label, view.fit, view.file, own.length > CROWD),
+      );
       const limits: LimitRow[] = own.flatMap(({ label, fit }) =>
         fit.limit && isNumber(fit.limit.estimate) ? [{ series: label, limit: fit.limit.estimate }] : [],
       );
@@ -168,6 +170,8 @@ function familyPanels(points: readonly PointRow[]): Set<string>[] {
     : [labels(points)];
 }
 const FAR_APART = 5;
+/** Curves of one chart from which on bands would only hide each other. */
+const CROWD = 40;
 
 function limitsByLaw(model: ReportModel): ChartGroup | null {
   const views = model.fits.filter((view) => !isLimitFit(view));

@@ -5,6 +5,7 @@ import type { CurveRow } from './charts/fitted-curves.js';
 
 /** Points of a drawn curve; enough for a smooth line on a wide screen. */
 const CURVE_POINTS = 64;
+const CROWDED_POINTS = 20;
 /** A curve is continued to this multiple of its last x, to show where it heads. */
 const EXTRAPOLATION = 2.5;
 const EXTRAPOLATED_POINTS = 12;
@@ -14,14 +15,18 @@ export function parametersOf(law: Law, fit: Fit): number[] | null {
   return values.every((value) => value !== undefined) ? (values as number[]) : null;
 }
 
-/** The fitted law over its data and some way beyond, in the table's x, with its confidence band (delta method). */
-export function curveOf(series: string, fit: Fit, file: FitFile): CurveRow[] {
+/**
+ * The fitted law over its data and some way beyond, in the table's x, with its confidence band (delta method). Among many
+ * curves (`isCrowded`) bands would hide each other: none, and fewer points.
+ */
+export function curveOf(series: string, fit: Fit, file: FitFile, isCrowded = false): CurveRow[] {
   const law = findLaw(fit.law);
   const p = law && parametersOf(law, fit);
   if (!law || !p || !fit.xRange || fit.verdict === 'not-converged' || fit.verdict === 'too-few-points')
     return [];
   const [from, to] = fit.xRange;
-  const halfWidth = bandHalfWidth(law, fit, p, file.level);
+  const halfWidth = isCrowded ? () => null : bandHalfWidth(law, fit, p, file.level);
+  const count = isCrowded ? CROWDED_POINTS : CURVE_POINTS;
   const row = (x: number, part: CurveRow['part']): CurveRow => {
     const y = law.value(x, p);
     const half = halfWidth(x);
@@ -35,8 +40,8 @@ export function curveOf(series: string, fit: Fit, file: FitFile): CurveRow[] {
     };
   };
   return [
-    ...spaced(from, to, CURVE_POINTS).map((x) => row(x, 'fitted')),
-    ...spaced(to, to * EXTRAPOLATION, EXTRAPOLATED_POINTS).map((x) => row(x, 'extrapolated')),
+    ...spaced(from, to, count).map((x) => row(x, 'fitted')),
+    ...spaced(to, to * EXTRAPOLATION, isCrowded ? 3 : EXTRAPOLATED_POINTS).map((x) => row(x, 'extrapolated')),
   ].filter((point) => Number.isFinite(point.y));
 }
 

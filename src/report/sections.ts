@@ -99,9 +99,11 @@ export function figure(chart: Chart, options: { drawing?: Html; table?: Html; le
   const behind =
     options.table ??
     html`<details class="behind"><summary>Data (${chart.table.rows.length.toLocaleString('en-US')} rows)</summary><div class="scroll tall" tabindex="0" role="region" aria-label="Data of ${chart.title}" data-table="${chart.name}"></div></details>`;
-  return html`<figure id="chart-${chart.name}" aria-labelledby="title-${chart.name}"><div class="head"><h3 id="title-${chart.name}">${chart.title}</h3>${tools}</div>${legend}<div class="plot${isStatic ? ' fixed' : ''}" role="img" aria-label="${chart.alt}"${
-    isStatic ? '' : html` data-chart="${chart.name}"`
-  }>${options.drawing ?? ''}</div>${chart.caption ? html`<figcaption>${chart.caption}</figcaption>` : ''}${behind}</figure>`;
+  return html`<figure id="chart-${chart.name}" aria-labelledby="title-${chart.name}"><div class="head"><h3 id="title-${chart.name}">${chart.title}</h3>${tools}</div>${legend}<div class="plot${isStatic ? ' fixed' : ''}" role="img" aria-label="${chart.alt}">${
+    isStatic
+      ? html`<div aria-hidden="true">${options.drawing!}</div>`
+      : html`<div aria-hidden="true" class="canvas" data-chart="${chart.name}"></div>`
+  }</div>${chart.caption ? html`<figcaption>${chart.caption}</figcaption>` : ''}${behind}</figure>`;
 }
 
 /** Rows of a chart as a table in the page itself, for pages without a script. */

@@ -57,6 +57,7 @@ figure{margin-top:18px}
 figure .head{display:flex;flex-wrap:wrap;justify-content:space-between;gap:8px 16px;align-items:center;margin-bottom:8px}
 figcaption{font-size:14px;line-height:1.5;margin-top:8px;max-width:86ch}
 .plot{width:100%;min-width:0;overflow-x:auto}
+.plot .canvas{width:100%}
 .plot svg,.plot canvas{display:block;max-width:100%}
 .plot.fixed svg text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,Arial,sans-serif}
 .plot.fixed svg{min-width:520px;height:auto}
