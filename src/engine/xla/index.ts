@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { registerBackend, engine as tfjs, version_core } from '@tensorflow/tfjs-core';
+import { engineError } from '../../errors.js';
 import { writeFileAtomic } from '../../io/atomic.js';
 import { registerGradients } from '../gradients.js';
 import type { Engine, EngineOptions } from '../index.js';
@@ -29,6 +30,7 @@ function sharedBackend(): XlaBackend {
  * @throws SparselawError (status 4) when no plugin is installed or it does not start.
  */
 export async function openXla(options: EngineOptions = {}): Promise<Engine> {
+  refuseUnlessComputed(options);
   const plugin = await findPlugin(options.device ?? 'cpu');
   const client = await openPjrt({
     pluginPath: plugin.path,
@@ -42,12 +44,21 @@ export async function openXla(options: EngineOptions = {}): Promise<Engine> {
   return xlaEngine(client, options);
 }
 
+/** Refuses precisions that programs would not really be computed in. */
+function refuseUnlessComputed({ precision = 'float32', device = 'cpu' }: EngineOptions): void {
+  if (precision === 'float32' || (precision === 'tf32' && device === 'cuda')) return;
+  throw engineError(`The engine xla does not compute in ${precision} on ${device} yet.`, {
+    code: 'no-such-precision',
+    suggestions: ['Use --precision float32.'],
+  });
+}
+
 /** The engine on a client that is open already; it closes the client when it is closed. */
 export function xlaEngine(client: PjrtClient, options: EngineOptions = {}): Engine {
-  registerGradients();
-  const backend = sharedBackend();
   const device = options.device ?? 'cpu';
   const precision = options.precision ?? 'float32';
+  registerGradients();
+  const backend = sharedBackend();
   const context = { backend, client, precision, onText: programDumper(options.dumpProgramDir) };
   const { name, version, apiVersion } = client.plugin;
   return {

@@ -5,7 +5,6 @@ import { flatten, mapTree } from '../tree.js';
 import type { HostArray, XlaBackend } from './backend.js';
 import { matchDonations } from './donation.js';
 import type { PjrtBuffer, PjrtClient, PjrtExecutable } from './pjrt/index.js';
-import { applyPrecision } from './precision.js';
 import { emitModule } from './stablehlo.js';
 import { type Leaf, trace } from './trace.js';
 import { describeType, elementOf, sameType, type TensorType } from './types.js';
@@ -77,10 +76,7 @@ async function compile<State extends TensorTree, Input extends TensorTree, Resul
   const stateLeaves = leavesOf(name, 'state', state);
   const leaves = [...stateLeaves, ...leavesOf(name, 'input', input)];
   const traced = trace(backend, name, fn, [state, input], leaves);
-  const results = applyPrecision(
-    precision,
-    traced.results.map(({ node }) => node),
-  ).map((node, i) => ({ node, name: traced.results[i]!.name }));
+  const { results } = traced;
   const resultLeaves = results.map(({ node, name: path }) => ({ path, type: node.type }));
   const plain = stateLeaves.map(({ path, type }) => ({ path: path.replace(/^state\.?/, ''), type }));
   const aliases = donate ? matchDonations(plain, resultLeaves) : [];
