@@ -90,6 +90,10 @@ export default class Measure extends BaseCommand<typeof Measure> {
       summary: 'How thresholds and perplexity share the text.',
       default: 'dataset',
     }),
+    'shared-cett': Flags.string({
+      summary: "pplp: search one CETT value on each run's last N checkpoints and apply it to all of them.",
+      helpValue: 'last:N',
+    }),
     compat: Flags.boolean({ summary: "Search thresholds on the authors' linear grid." }),
     series: Flags.string({
       summary:
@@ -103,8 +107,12 @@ export default class Measure extends BaseCommand<typeof Measure> {
 
   async run(): Promise<{ measurements: SparsityMeasurement[] }> {
     const { flags } = this;
-    const [{ measureTargets, MEASURE_DEFAULTS, settingsOf }, { placeInSeries, resolveTarget }] =
-      await Promise.all([import('../src/sparsity/measure.js'), import('../src/sparsity/targets.js')]);
+    const [{ measureTargets }, { MEASURE_DEFAULTS, settingsOf }, { placeInSeries, resolveTarget }] =
+      await Promise.all([
+        import('../src/sparsity/measure.js'),
+        import('../src/sparsity/options.js'),
+        import('../src/sparsity/targets.js'),
+      ]);
     const parameters = {
       metrics: [...new Set(flags.metric ?? (['pplp'] as const))],
       p: flags.p ?? [1],
@@ -128,6 +136,7 @@ export default class Measure extends BaseCommand<typeof Measure> {
       calibrationTokens: flags['calibration-tokens'] ?? MEASURE_DEFAULTS.calibrationTokens,
       tolerance: flags.tolerance ?? (flags.protocol === 'paper' ? 1e-3 : MEASURE_DEFAULTS.tolerance),
       protocol: flags.protocol,
+      sharedCett: lastOf(flags['shared-cett']),
       compat: flags.compat ?? false,
       out: flags.out,
       force: flags.force ?? false,
@@ -175,4 +184,15 @@ export default class Measure extends BaseCommand<typeof Measure> {
       }
     }
   }
+}
+
+/** `last:5` → 5. */
+function lastOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const match = /^last:([1-9]\d*)$/.exec(text);
+  if (match) return Number(match[1]);
+  throw usageError(`--shared-cett: "${text}" is not of the form last:N.`, {
+    code: 'bad-flag',
+    suggestions: ['Type --shared-cett last:5.'],
+  });
 }

@@ -54,10 +54,10 @@ beforeAll(async () => {
   );
   const trained = await sparselaw(
     ...['train', '--data', corpus, '--out', run, ...TINY, '--tokens', '512', '--batch-tokens', '128'],
-    ...['--checkpoints', 'every:512', '--engine', 'wasm', '-q'],
+    ...['--checkpoints', 'every:256', '--engine', 'wasm', '-q'],
   );
   expect(trained.stderr).toBe('');
-  const [name] = await readdir(join(run, 'checkpoints'));
+  const name = (await readdir(join(run, 'checkpoints'))).sort().at(-1);
   checkpoint = join(run, 'checkpoints', name!);
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
@@ -68,9 +68,9 @@ describe('measure', () => {
     const first = await sparselaw(...args);
     expect(first.status).toBe(0);
     const { measurements } = JSON.parse(first.stdout) as { measurements: unknown[] };
-    expect(measurements.map((m) => sparsitySchema.parse(m).metric)).toEqual(['zero', 'cett']);
+    expect(measurements.map((m) => sparsitySchema.parse(m).metric)).toEqual(['zero', 'cett', 'zero', 'cett']);
     const files = (await readdir(join(run, 'sparsity'))).filter((name) => name.endsWith('.json'));
-    expect(files.length).toBe(2);
+    expect(files.length).toBe(4);
     expect(await readdir(join(run, 'sparsity'))).toContain('DONE');
     const again = await sparselaw(...args);
     expect(JSON.parse(again.stdout)).toEqual(JSON.parse(first.stdout));
@@ -155,5 +155,32 @@ describe('measure', () => {
       JSON.parse(stdout).measurements.map((m: { layers: unknown; loss: unknown }) => [m.layers, m.loss]);
     expect(figures(theirs)).toEqual(figures(ours));
     expect(await readdir(foreign)).toHaveLength(3);
+  });
+
+  it("shares one CETT value in the authors' protocol, and searches one a checkpoint without", async () => {
+    const args = [
+      'measure',
+      run,
+      '--protocol',
+      'paper',
+      '--p',
+      '0.01',
+      '--tolerance',
+      '0.02',
+      ...QUICK,
+      '--json',
+    ];
+    const values = async (...more: string[]) => {
+      const { stdout } = await sparselaw(...args, ...more);
+      return JSON.parse(stdout).measurements.map((m: unknown) => sparsitySchema.parse(m));
+    };
+    const shared = await values('--shared-cett', 'last:1');
+    const alone = await values();
+    expect(shared[0].cett).toBe(shared[1].cett);
+    // The last checkpoint is the group: its own search gives the same value.
+    expect(alone[1].cett).toBe(shared[1].cett);
+    expect(shared[0].protocol).toBe('paper');
+    expect(shared[0].settingsHash).not.toBe(alone[0].settingsHash);
+    expect((await sparselaw(...args, '--shared-cett', 'first:2')).status).toBe(2);
   });
 });

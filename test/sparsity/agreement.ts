@@ -80,7 +80,7 @@ export function compareWithReference(cases: Sizes[]): void {
     const prepared = prepare(m, windows);
 
     it('agrees on pplp and cett', async () => {
-      const [pplp, cett] = await measure(m, windows, [
+      const [pplp, cett, five] = await measure(m, windows, [
         { metric: 'pplp', pPercent: 1 },
         { metric: 'cett', cett: 0.2 },
       ]);

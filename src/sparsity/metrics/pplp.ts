@@ -21,31 +21,27 @@ export const pplp: Metric = {
 };
 
 async function measure(context: MeasureContext, { pPercent, cett }: Setting): Promise<Outcome> {
-  if (pPercent === 0) {
-    return {
-      rule: outputNormRule,
-      thresholds: noThresholds(context),
-      hasThresholds: false,
-      cett: 0,
-      status: 'ok',
-      crossings: [],
-    };
+  if (pPercent === 0) return exactZeros(context, 'ok');
+  if (cett !== undefined && cett > 0) {
+    // Found elsewhere; at the very top of its range it is no interior answer here either.
+    return { ...(await atBound(context, cett)), status: cett === 1 ? 'at-bound' : 'ok' };
   }
-  if (cett !== undefined) return atBound(context, cett);
+  if (cett === 0) return exactZeros(context, 'at-bound');
   const answer = await searchPerplexity(
     { grid: await context.grid(), known: context.known, evaluate: context.logRatio },
     Math.log1p(pPercent! / 100),
     context.tolerance,
   );
-  if (answer.cett === 0) {
-    return {
-      rule: outputNormRule,
-      thresholds: noThresholds(context),
-      hasThresholds: false,
-      cett: 0,
-      status: answer.status,
-      crossings: answer.crossings,
-    };
-  }
+  if (answer.cett === 0) return { ...exactZeros(context, answer.status), crossings: answer.crossings };
   return { ...(await atBound(context, answer.cett)), status: answer.status, crossings: answer.crossings };
 }
+
+/** Nothing is dropped but what is exactly 0. */
+const exactZeros = (context: MeasureContext, status: Outcome['status']): Outcome => ({
+  rule: outputNormRule,
+  thresholds: noThresholds(context),
+  hasThresholds: false,
+  cett: 0,
+  status,
+  crossings: [],
+});
