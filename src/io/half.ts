@@ -7,9 +7,13 @@ export function float32FromBfloat16(bits: Uint16Array, out: Float32Array): void 
 /** float32 as bfloat16 bit patterns, rounded to nearest, ties to even; NaN stays NaN. */
 export function bfloat16FromFloat32(values: Float32Array): Uint16Array {
   const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  return Uint16Array.from(words, (word, i) =>
-    Number.isNaN(values[i]) ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16,
-  );
+  // A loop: TypedArray.from with a function gathers its values in a list first.
+  const bits = new Uint16Array(values.length);
+  for (let i = 0; i < bits.length; i++) {
+    const word = words[i]!;
+    bits[i] = Number.isNaN(values[i]) ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+  }
+  return bits;
 }
 
 let halfTable: Float32Array | undefined;
@@ -28,26 +32,24 @@ function halfValue(pattern: number): number {
   return sign * (exponent ? 2 ** (exponent - 25) * (1024 + fraction) : 2 ** -24 * fraction);
 }
 
-const word = new Uint32Array(1);
-const float = new Float32Array(word.buffer);
-
 /** float32 as IEEE binary16 bit patterns, rounded to nearest, ties to even; too large becomes infinity. */
 export function float16FromFloat32(values: Float32Array): Uint16Array {
-  return Uint16Array.from(values, (value) => {
-    float[0] = value;
-    const sign = (word[0]! >>> 16) & 0x8000;
-    if (Number.isNaN(value)) return sign | 0x7e00;
-    const magnitude = Math.abs(value);
-    // 65520 is half-way between the largest half, 65504, and the next step.
-    if (magnitude >= 65520) return sign | 0x7c00;
-    // Adding and subtracting 2^23 · ulp rounds to a multiple of ulp with the hardware's own ties-to-even.
-    const ulp = Math.max(2 ** (Math.floor(Math.log2(Math.max(magnitude, 2 ** -24))) - 10), 2 ** -24);
-    const units = roundTiesToEven(magnitude / ulp);
-    const rounded = units * ulp;
-    if (rounded < 2 ** -14) return sign | (rounded * 2 ** 24);
-    const exponent = Math.floor(Math.log2(rounded));
-    return sign | ((exponent + 15) << 10) | (rounded / 2 ** (exponent - 10) - 1024);
-  });
+  const bits = new Uint16Array(values.length);
+  for (let i = 0; i < bits.length; i++) bits[i] = halfPattern(values[i]!);
+  return bits;
+}
+
+function halfPattern(value: number): number {
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  if (Number.isNaN(value)) return 0x7e00;
+  const magnitude = Math.abs(value);
+  // 65520 is half-way between the largest half, 65504, and the next step.
+  if (magnitude >= 65520) return sign | 0x7c00;
+  const ulp = Math.max(2 ** (Math.floor(Math.log2(Math.max(magnitude, 2 ** -24))) - 10), 2 ** -24);
+  const rounded = roundTiesToEven(magnitude / ulp) * ulp;
+  if (rounded < 2 ** -14) return sign | (rounded * 2 ** 24);
+  const exponent = Math.floor(Math.log2(rounded));
+  return sign | ((exponent + 15) << 10) | (rounded / 2 ** (exponent - 10) - 1024);
 }
 
 function roundTiesToEven(value: number): number {

@@ -206,18 +206,25 @@ export async function writeSafetensors(
   await writeStreamAtomic(path, async (handle) => {
     await handle.writeFile(Buffer.concat([length, padded]));
     for (const [, tensor] of sorted) {
-      const { buffer, byteOffset, byteLength } = stored(tensor);
-      // Node splits what the system cannot write at once.
-      await handle.writeFile(new Uint8Array(buffer, byteOffset, byteLength));
+      for (const { buffer, byteOffset, byteLength } of stored(tensor)) {
+        // Node splits what the system cannot write at once.
+        await handle.writeFile(new Uint8Array(buffer, byteOffset, byteLength));
+      }
     }
   });
 }
 
-function stored({ dtype, data }: TensorToWrite): Values {
+/** The values as they are stored; halves a chunk at a time, so that no second copy is in memory. */
+function* stored({ dtype, data }: TensorToWrite): Generator<Values> {
   const isHalf = dtype === 'BF16' || dtype === 'F16';
   if (!(data instanceof (isHalf ? Float32Array : ARRAYS[dtype]))) {
     throw new Error(`${dtype} is not written from ${data.constructor.name}`);
   }
-  if (!isHalf) return data;
-  return (dtype === 'BF16' ? bfloat16FromFloat32 : float16FromFloat32)(data as Float32Array);
+  if (!isHalf) {
+    yield data;
+    return;
+  }
+  const convert = dtype === 'BF16' ? bfloat16FromFloat32 : float16FromFloat32;
+  const length = HALF_CHUNK_BYTES / 2;
+  for (let i = 0; i < data.length; i += length) yield convert((data as Float32Array).subarray(i, i + length));
 }

@@ -83,7 +83,9 @@ export function compareWithReference(cases: Sizes[]): void {
       const [pplp, cett, five] = await measure(m, windows, [
         { metric: 'pplp', pPercent: 1 },
         { metric: 'cett', cett: 0.2 },
+        { metric: 'pplp', pPercent: 5 },
       ]);
+      expect(five!.activationRatio).toBeLessThanOrEqual(pplp!.activationRatio);
       const expected = referencePplp(prepared, 1);
       expect(pplp!.status).toBe('ok');
       expect(pplp!.perplexity.ratio).toBeLessThanOrEqual(1.01);
