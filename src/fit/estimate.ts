@@ -1,11 +1,11 @@
-import type { LawParameter } from '../laws/law.js';
+import type { LawParameter, WorkingForm } from '../laws/law.js';
 import { fromInternal, toInternal } from './coordinates.js';
 import { studentQuantile } from './distributions.js';
 import { type Solution, solve } from './levenberg-marquardt.js';
 import { type Covariance, covariance } from './linear-algebra.js';
 import { multistart } from './multistart.js';
-import type { LeastSquares } from './problem.js';
-import { type Profile, profile } from './profile.js';
+import { inWorkingForm, type LeastSquares } from './problem.js';
+import { type Profile, type ProfileOptions, profile } from './profile.js';
 
 export interface ParameterEstimate {
   value: number;
@@ -42,6 +42,8 @@ export interface EstimateOptions {
   only?: readonly number[];
   /** Indices whose intervals are profiled; the others get Wald intervals. All when absent. */
   profiled?: readonly number[];
+  /** Coordinates in which to solve and to follow the profiles of the parameters they share with the law. */
+  working?: WorkingForm;
   /** A condensed form of the problem to profile on: many points, same information. */
   profileOn?: LeastSquares;
 }
@@ -53,7 +55,7 @@ const MAX_RESTARTS = 4;
 export function estimateProblem(problem: LeastSquares, options: EstimateOptions): EstimatedProblem | null {
   const k = problem.parameters.length;
   const freedom = problem.points - k;
-  const found = multistart(problem, options.starts, { total: options.totalStarts });
+  const found = multistart(problem, options.starts, { total: options.totalStarts, working: options.working });
   if (!found) return null;
   let { best } = found;
   let agreeing = found.agreeing;
@@ -61,7 +63,7 @@ export function estimateProblem(problem: LeastSquares, options: EstimateOptions)
     const result = describe(problem, best, { tried: found.tried, agreeing }, freedom, options);
     const better = result.better;
     if (!better || restart >= MAX_RESTARTS) return result.estimated;
-    const again = multistart(problem, [better.p], { total: 1 });
+    const again = multistart(problem, [better.p], { total: 1, working: options.working });
     if (!again || !(again.best.sse < best.sse)) return result.estimated;
     best = again.best;
     agreeing = 0;
@@ -117,7 +119,7 @@ function describe(
       return { ...none, low: value - half, high: value + half, method: 'wald' };
     }
     const critical = atBound ? studentQuantile(options.level, freedom) : twoSided;
-    const sides = profile(problem, best, j, {
+    const sides = profileIn(options.profileOn ?? problem, condensed ?? best, j, options.working, {
       variance,
       critical,
       unscaled: (direction ?? spread)?.unscaled ?? null,
@@ -130,6 +132,27 @@ function describe(
     estimated: { solution: best, starts, variance, freedom, covariance: spread, parameters },
     better,
   };
+}
+
+/** The profile in the working coordinates where the parameter is one of them, else in the law's own. */
+function profileIn(
+  problem: LeastSquares,
+  best: Solution,
+  j: number,
+  form: WorkingForm | undefined,
+  options: ProfileOptions,
+): Profile {
+  if (!form?.shared.includes(j)) return profile(problem, best, j, options);
+  const working = inWorkingForm(problem, form);
+  const q = Float64Array.from(form.toWorking(best.p));
+  const k = q.length;
+  const jacobian = new Float64Array(working.points * k);
+  working.jacobian(q, jacobian);
+  const all = Array.from({ length: k }, (_, i) => i);
+  const unscaled = covariance(jacobian, k, all)?.unscaled ?? null;
+  const found = profile(working, { ...best, p: q }, j, { ...options, unscaled });
+  const better = found.better && { ...found.better, p: Float64Array.from(form.fromWorking(found.better.p)) };
+  return { ...found, better };
 }
 
 /** Shifts both ends, in the searched coordinate, by the distance between two optima; ends on a bound stay. */

@@ -54,7 +54,13 @@ export function fitPoints(
   } = options;
   const cells = options.coarse ? condensedProblem(law, x, y, loss) : undefined;
   if (cells && options.warm) {
-    const only = { starts: [options.warm], totalStarts: 1, level, intervals: 'none' as const };
+    const only = {
+      working: law.working?.({ x, y }),
+      starts: [options.warm],
+      totalStarts: 1,
+      level,
+      intervals: 'none' as const,
+    };
     const estimated = estimateProblem(cells, only);
     return estimated && { problem: cells, estimated, correlated: null, correction: null };
   }
@@ -75,6 +81,7 @@ export function fitPoints(
       intervals,
       only: options.only,
       profiled: options.profiled,
+      working: law.working?.({ x, y }),
       profileOn: problem === base ? condensedProblem(law, x, y, loss) : undefined,
       variance: variance === undefined ? undefined : () => variance,
     });
@@ -85,7 +92,8 @@ export function fitPoints(
     if (estimated && first.found) estimated.starts = first.found;
     return estimated && { problem: base, estimated, correlated: null, correction: 0 };
   }
-  const initial = multistart(base, first.points, { total: first.total });
+  const form = law.working?.({ x, y });
+  const initial = multistart(base, first.points, { total: first.total, working: form });
   if (!initial) return null;
   const found = first.found ?? { tried: initial.tried, agreeing: initial.agreeing };
   if (loss === 'huber') {
@@ -148,7 +156,8 @@ function firstStarts(
   const chosen = screen === undefined ? all : mostPromising(coarse ?? base, all, screen);
   const points = warm ? [warm, ...chosen] : chosen;
   if (!coarse) return { points, total: points.length };
-  const found = multistart(coarse, points, { total: points.length });
+  const form = law.working?.({ x, y });
+  const found = multistart(coarse, points, { total: points.length, working: form });
   if (!found) return { points, total: points.length };
   return { points: [found.best.p], total: 1, found: { tried: found.tried, agreeing: found.agreeing } };
 }

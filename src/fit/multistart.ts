@@ -1,5 +1,6 @@
+import type { WorkingForm } from '../laws/law.js';
 import { type Solution, solve } from './levenberg-marquardt.js';
-import { type LeastSquares, sumOfSquares } from './problem.js';
+import { inWorkingForm, type LeastSquares, sumOfSquares } from './problem.js';
 
 export interface MultistartResult {
   best: Solution;
@@ -10,6 +11,8 @@ export interface MultistartResult {
 
 /** Two fits are the same when their sums of squares differ by less: a shift of 0.001 standard errors. */
 const SAME = 1e-6;
+/** A curved valley, where parameters trade against each other, is long: the last solve follows it to its end. */
+const LAST_ITERATIONS = 3000;
 /** Once this many starts agree and none was better for as long, the rest would agree too. */
 const ENOUGH = 12;
 
@@ -20,8 +23,9 @@ const ENOUGH = 12;
 export function multistart(
   problem: LeastSquares,
   starts: Iterable<ArrayLike<number>>,
-  { total, maxIterations }: { total: number; maxIterations?: number },
+  { total, maxIterations, working }: { total: number; maxIterations?: number; working?: WorkingForm },
 ): MultistartResult | null {
+  if (working) return inWorking(problem, starts, total, working);
   let targetSquares = 0;
   for (const value of problem.target) targetSquares += value ** 2;
   const same = (a: number, b: number) => a <= b * (1 + SAME) + 1e-24 * targetSquares;
@@ -40,7 +44,7 @@ export function multistart(
   }
   if (!best) return null;
   if (total === 1) return { best, tried, agreeing: 1 };
-  const polished = solve(problem, best.p, { polish: true });
+  const polished = solve(problem, best.p, { polish: true, maxIterations: LAST_ITERATIONS });
   const final = polished.sse <= best.sse * (1 + 1e-12) ? polished : best;
   return {
     best: { ...final, iterations: best.iterations + polished.iterations },
@@ -64,4 +68,20 @@ export function mostPromising(
     .sort((a, b) => a.sse - b.sse)
     .slice(0, keep)
     .map(({ start }) => start);
+}
+
+/** Solves in the working coordinates, then takes the best point back to the law's own. */
+function inWorking(
+  problem: LeastSquares,
+  starts: Iterable<ArrayLike<number>>,
+  total: number,
+  form: WorkingForm,
+): MultistartResult | null {
+  const mapped = Array.from(starts, (start) => form.toWorking(start)).filter((q) => q.every(Number.isFinite));
+  const found = multistart(inWorkingForm(problem, form), mapped, { total });
+  if (!found) return null;
+  const { best } = found;
+  const own = solve(problem, form.fromWorking(best.p), { polish: true });
+  // A stationary point is one in all coordinates: the working ones see it where the law's own are nearly dependent.
+  return { ...found, best: { ...own, converged: own.converged || best.converged, atBound: best.atBound } };
 }

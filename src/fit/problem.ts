@@ -1,4 +1,4 @@
-import type { Law, LawParameter } from '../laws/law.js';
+import type { Law, LawParameter, WorkingForm } from '../laws/law.js';
 
 /** A least-squares problem: find p with Σᵢ (target[i] − values(p)[i])² smallest. Residuals are already whitened. */
 export interface LeastSquares {
@@ -102,6 +102,32 @@ export function decorrelated(problem: LeastSquares, correlation: ArrayLike<numbe
     jacobian(p, out) {
       problem.jacobian(p, out);
       apply(out, k);
+    },
+  };
+}
+
+/** The same problem in a law's working coordinates. */
+export function inWorkingForm(problem: LeastSquares, form: WorkingForm): LeastSquares {
+  const k = problem.parameters.length;
+  const chain = new Float64Array(k * k);
+  const row = new Float64Array(k);
+  return {
+    ...problem,
+    parameters: form.parameters,
+    values(q, out) {
+      problem.values(Float64Array.from(form.fromWorking(q)), out);
+    },
+    jacobian(q, out) {
+      problem.jacobian(Float64Array.from(form.fromWorking(q)), out);
+      form.derivatives(q, chain);
+      for (let i = 0; i < problem.points; i++) {
+        for (let j = 0; j < k; j++) {
+          let sum = 0;
+          for (let m = 0; m < k; m++) sum += out[i * k + m]! * chain[m * k + j]!;
+          row[j] = sum;
+        }
+        for (let j = 0; j < k; j++) out[i * k + j] = row[j]!;
+      }
     },
   };
 }

@@ -53,6 +53,19 @@ export interface Law {
   startDimensions: number;
   /** Parameters for one point of the unit cube: nonlinear ones from it, the linear ones by regression. */
   start(u: ArrayLike<number>, data: Points): number[];
+  /** Coordinates in which the law's valleys are straight, where its printed parameters trade against each other. */
+  working?(data: Points): WorkingForm;
+}
+
+/** A change of coordinates q ↔ p of a law's parameters. */
+export interface WorkingForm {
+  parameters: readonly LawParameter[];
+  toWorking(p: ArrayLike<number>): number[];
+  fromWorking(q: ArrayLike<number>): number[];
+  /** Writes ∂p/∂q, row-major [parameters, parameters]. */
+  derivatives(q: ArrayLike<number>, out: Float64Array): void;
+  /** Indices of the parameters that are the same in both: their profiles can be followed here. */
+  shared: readonly number[];
 }
 
 export const noOffset = () => 0;

@@ -67,4 +67,58 @@ export const logspacePower: Law = {
     const height = slope > 0 ? slope : spread(y);
     return [alpha, Math.log(height), c, Math.max(intercept, 0)];
   },
+  /**
+   * alpha, h, s, A0 with h the logarithm of what lies above the limit at the middle m of the data and s its slope
+   * against ln x there: A = exp(h − (s/alpha)·((x/m)^alpha − 1)) + A0. As alpha → 0, b and c run to infinity together
+   * while h and s stay: the law becomes the power law e^h·(x/m)^(−s) + A0.
+   */
+  working(data) {
+    const m = middle(data.x);
+    const logM = Math.log(m);
+    return {
+      parameters: [
+        exponentParameter,
+        {
+          name: 'h',
+          meaning: 'logarithm of what lies above the limit in the middle',
+          unit: '1',
+          lower: null,
+          upper: null,
+          transform: 'identity',
+          kind: 'exponent',
+        },
+        {
+          name: 's',
+          meaning: 'slope of that logarithm against ln x in the middle',
+          unit: '1',
+          lower: null,
+          upper: null,
+          transform: 'log',
+          kind: 'scale',
+        },
+        limitParameter,
+      ],
+      toWorking(p) {
+        const decayed = p[2]! * m ** p[0]!;
+        return [p[0]!, p[1]! - decayed, decayed * p[0]!, p[3]!];
+      },
+      fromWorking(q) {
+        const decayed = q[2]! / q[0]!;
+        return [q[0]!, q[1]! + decayed, decayed * m ** -q[0]!, q[3]!];
+      },
+      derivatives(q, out) {
+        const [alpha, slope] = [q[0]!, q[2]!];
+        const power = m ** -alpha;
+        out.fill(0);
+        out[0] = 1;
+        out[4] = -slope / alpha ** 2;
+        out[5] = 1;
+        out[6] = 1 / alpha;
+        out[8] = -power * (slope / alpha) * (1 / alpha + logM);
+        out[10] = power / alpha;
+        out[15] = 1;
+      },
+      shared: [0, 3],
+    };
+  },
 };
