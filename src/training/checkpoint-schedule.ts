@@ -6,7 +6,8 @@ const MAX_CHECKPOINTS = 100_000;
 
 /**
  * The steps after which to save, ascending, without repetition. Forms, joined by `+` (or, for numbers, `,`):
- * `log:FROM..TO:COUNT` (log-spaced, ends included), `every:N`, and plain numbers of tokens; suffixes k, M, B.
+ * `log:FROM..TO:COUNT` and `linear:FROM..TO:COUNT` (ends included), `every:N`, and plain numbers of tokens;
+ * suffixes k, M, B; a number between 0 and 1 is a share of the run, and so is the end 1 of a range.
  * Tokens are rounded to whole steps; what lies beyond the run is left out; the run's last step is always there.
  * The number 0 asks for the random initial weights.
  * @throws SparselawError (status 2) quoting the part that cannot be read
@@ -31,7 +32,7 @@ function tokensOf(part: string, end: number): number[] {
   const bad = (why: string) =>
     usageError(`checkpoints: "${part}" ${why}.`, {
       code: 'bad-checkpoints',
-      suggestions: ['Write log:1M..1B:24, every:10M or 0,1M,2M,10M; join them with +.'],
+      suggestions: ['Write log:1M..1B:24, linear:0.25..1:12, every:10M or 0,1M,2M,10M; join them with +.'],
     });
   const read = (text: string | undefined, min: number): number => {
     const value = parseQuantity(text ?? '');
@@ -41,22 +42,28 @@ function tokensOf(part: string, end: number): number[] {
     }
     return value;
   };
-  const log = /^log:(.*?)\.\.(.*?):(.*)$/.exec(part);
-  if (log) {
-    const from = read(log[1], 1);
-    const to = read(log[2], 1);
-    const count = read(log[3], 2);
+  const readTokens = (text: string | undefined, min: number): number => {
+    const value = parseQuantity(text ?? '');
+    return value !== undefined && value > 0 && value < 1 ? value * end : read(text, min);
+  };
+  const range = /^(log|linear):(.*?)\.\.(.*?):(.*)$/.exec(part);
+  if (range) {
+    const from = readTokens(range[2], 1);
+    const to = range[3] === '1' ? end : readTokens(range[3], 1);
+    const count = read(range[4], 2);
     if (to < from) throw bad('ends before it begins');
     if (count > MAX_CHECKPOINTS) throw bad(`asks for more than ${MAX_CHECKPOINTS} checkpoints`);
-    const ratio = Math.log(to / from) / (count - 1);
-    return Array.from({ length: count }, (_, i) => (i === count - 1 ? to : from * Math.exp(ratio * i)));
+    const at = (part: number) =>
+      range[1] === 'log' ? from * (to / from) ** part : from + part * (to - from);
+    return Array.from({ length: count }, (_, i) => (i === count - 1 ? to : at(i / (count - 1))));
   }
   const every = /^every:(.*)$/.exec(part);
   if (every) {
-    const interval = read(every[1], 1);
-    const count = Math.floor(end / interval);
+    const interval = Math.max(1, readTokens(every[1], 1));
+    // A tenth of a run fits ten times, whatever the last bit says.
+    const count = Math.floor(end / interval + 1e-9);
     if (count > MAX_CHECKPOINTS) throw bad(`asks for more than ${MAX_CHECKPOINTS} checkpoints`);
     return Array.from({ length: count }, (_, i) => interval * (i + 1));
   }
-  return part.split(',').map((text) => read(text.trim(), 0));
+  return part.split(',').map((text) => readTokens(text.trim(), 0));
 }

@@ -63,6 +63,11 @@ describe('checkpointSteps', () => {
     ['log:10k..1M:3 + every:500k + 10k', [10, 100, 500, 1000]],
     // Rounded to steps, then without repetition; less than a step is the first, not the random weights.
     ['1,100,999,1001,1400', [1, 1000]],
+    // Shares of the run, and the 1 that ends a range.
+    ['linear:0.25..1:4', [250, 500, 750, 1000]],
+    ['log:0.001..0.1:3+linear:0.5..1:2', [1, 10, 100, 500, 1000]],
+    ['every:0.1', [100, 200, 300, 400, 500, 600, 700, 800, 900, 1000]],
+    ['0,0.5', [0, 500, 1000]],
     // Beyond the run: left out, the end always there.
     ['2M', [1000]],
     ['every:2M', [1000]],
@@ -83,6 +88,8 @@ describe('checkpointSteps', () => {
     '1.5',
     '',
     'every:1+',
+    'linear:0.5:4',
+    'linear:0.5..0.25:4',
     'log:1..1M:1e9',
   ])('refuses %j, quoting it, with status 2', (schedule) => {
     expect(() => checkpointSteps(schedule, run)).toThrow(
