@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import type { z } from 'zod';
 import { inputError } from '../errors.js';
 import { withFile } from './file-error.js';
@@ -38,11 +38,19 @@ export async function readTextFile(path: string, { maxBytes = MAX_JSON_BYTES }: 
           code: 'file-too-large',
         });
       }
-      return decodeUtf8(await handle.readFile(), path);
+      return decodeUtf8(await readWhole(handle, size), path);
     } finally {
       await handle.close();
     }
   });
+}
+
+/** One read where one is enough: `handle.readFile` asks for the size again and for a second, empty part. */
+async function readWhole(handle: FileHandle, size: number): Promise<Uint8Array> {
+  const bytes = Buffer.allocUnsafe(size);
+  const { bytesRead } = size > 0 ? await handle.read(bytes, 0, size, 0) : { bytesRead: 0 };
+  // A pipe tells no size, and a file may come in parts.
+  return size > 0 && bytesRead === size ? bytes : handle.readFile();
 }
 
 /** @throws SparselawError (status 3) naming the file, line and column */
