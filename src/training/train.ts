@@ -8,12 +8,13 @@ import { type Engine, openEngine } from '../engine/index.js';
 import { engineError, inputError } from '../errors.js';
 import { type CheckpointState, listCheckpoints, runPaths } from '../files/run.js';
 import { withFile } from '../io/file-error.js';
+import type { Lock } from '../io/lock.js';
 import { printable } from '../io/printable.js';
 import { initialParameters, parameterShapes } from '../model/parameters.js';
 import { checkpointSteps } from './checkpoint-schedule.js';
 import { openTrainingData, type TrainingData } from './data.js';
 import type { OnTrainEvent } from './events.js';
-import { lockRun, type RunLock } from './lock.js';
+import { lockRun } from './lock.js';
 import { createTrainer, type HostState, type StepReport, type Trainer } from './loop.js';
 import { type MetricsLog, openMetricsLog, rewindMetrics } from './metrics-log.js';
 import { isDone, nameLastGood, writeDone, writeFailure } from './outcome.js';
@@ -115,7 +116,7 @@ interface SessionOptions extends TrainOptions {
   config: Config;
   data: TrainingData;
   engine: Engine;
-  lock: RunLock;
+  lock: Lock;
 }
 
 async function runSession(session: SessionOptions): Promise<TrainResult> {
