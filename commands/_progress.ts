@@ -36,6 +36,12 @@ export function formatCount(value: number): string {
   return Number.isInteger(value) ? String(value) : value.toPrecision(3);
 }
 
+/** 1234567 → `1.23 MB`. */
+export const formatBytes = (bytes: number): string => {
+  const [, number, unit] = /^([\d.e+]+)([kMB]?)$/.exec(formatCount(bytes))!;
+  return `${number} ${unit === 'B' ? 'G' : unit}B`;
+};
+
 /** Seconds → `3m 05s`. */
 export function formatDuration(seconds: number): string {
   if (!Number.isFinite(seconds)) return '?';

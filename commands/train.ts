@@ -2,13 +2,14 @@ import { Flags, type Interfaces } from '@oclif/core';
 import { MUP_FIELDS, PAPER_MUP } from '../src/config/fields.js';
 import { CONFIG_FIELDS, type Config, fieldInfo, flagName } from '../src/config.js';
 import { EXIT } from '../src/errors.js';
+import { shellWord } from '../src/io/shell.js';
 import type { OnProgress } from '../src/progress.js';
 import type { TrainEvent } from '../src/training/events.js';
 import type { TrainingPlan } from '../src/training/plan.js';
 import type { TrainResult } from '../src/training/train.js';
 import { BaseCommand } from './_base.js';
 import { engineFlags, numberFlag } from './_flags.js';
-import { formatCount } from './_progress.js';
+import { formatBytes, formatCount } from './_progress.js';
 
 const HELP_VALUES: Record<string, string> = {
   quantity: 'COUNT',
@@ -88,6 +89,7 @@ export default class Train extends BaseCommand<typeof Train> {
     'dry-run': Flags.boolean({
       summary: 'Print parameters, steps, FLOPs, disk and the checkpoint schedule, and end.',
     }),
+    tensorboard: Flags.boolean({ summary: "Also write TensorBoard's event files, RUN/tensorboard." }),
     'dump-programs': Flags.string({
       summary: 'Write the compiled programs as text into this folder.',
       helpValue: 'DIR',
@@ -108,6 +110,7 @@ export default class Train extends BaseCommand<typeof Train> {
     });
     if (this.flags['dry-run']) return this.dryRun(out, config);
 
+    await this.announceDisk(out, config);
     const { train } = await import('../src/training/train.js');
     const progress = this.progress();
     const result = await train(config, {
@@ -115,6 +118,7 @@ export default class Train extends BaseCommand<typeof Train> {
       resume,
       signal: this.interruption(),
       commandLine: process.argv.slice(2),
+      tensorboard: this.flags.tensorboard,
       ...(this.flags['dump-programs'] ? { dumpProgramDir: this.flags['dump-programs'] } : {}),
       onEvent: (event) => this.report(event, progress),
     });
@@ -123,7 +127,7 @@ export default class Train extends BaseCommand<typeof Train> {
       this.log(`${run}: ${formatCount(tokens)} tokens, ${checkpoints.length} checkpoints`);
       return { run, checkpoints, status, step, tokens };
     }
-    const next = `${this.config.bin} train --resume --out ${quoted(run)}`;
+    const next = `${this.config.bin} train --resume --out ${shellWord(run)}`;
     this.notice(`Interrupted and saved at step ${step}. To continue:\n  ${next}`);
     process.exitCode = EXIT.interrupted;
     return { run, checkpoints, status, step, tokens, resume: next };
@@ -168,6 +172,22 @@ export default class Train extends BaseCommand<typeof Train> {
     }
   }
 
+  /** What the run will write, before it does. */
+  private async announceDisk(run: string, config: Config): Promise<void> {
+    const [{ planRun }, { freeBytes }] = await Promise.all([
+      import('../src/training/plan.js'),
+      import('../src/io/free-space.js'),
+    ]);
+    const { disk, checkpoints } = planRun(config);
+    const free = await freeBytes(run);
+    const words = `${checkpoints.length} checkpoints, about ${formatBytes(disk.totalBytes)} in all`;
+    if (free !== undefined && free < disk.totalBytes) {
+      this.warn(
+        `${run}: ${words}, but ${formatBytes(free)} are free. Save fewer (--checkpoints), or the state of fewer (--keep-state).`,
+      );
+    } else this.notice(`${run}: ${words}`);
+  }
+
   private async dryRun(run: string, config: Config): Promise<DryRun> {
     const { planRun } = await import('../src/training/plan.js');
     const plan = planRun(config);
@@ -187,7 +207,7 @@ export default class Train extends BaseCommand<typeof Train> {
       ['checkpoints', `${plan.checkpoints.length} (${config.checkpoints})`],
       [
         'disk',
-        `${formatCount(disk.totalBytes)}B (${formatCount(disk.weightsBytes)}B a checkpoint, ${formatCount(disk.stateBytes)}B a state)`,
+        `${formatBytes(disk.totalBytes)} (${formatBytes(disk.weightsBytes)} a checkpoint, ${formatBytes(disk.stateBytes)} a state)`,
       ],
     ];
     const width = Math.max(...lines.map(([name]) => name.length));
@@ -201,7 +221,3 @@ export default class Train extends BaseCommand<typeof Train> {
     return { run, config, plan };
   }
 }
-
-/** A path as a shell takes it. */
-const quoted = (path: string): string =>
-  /^[\w./@%+=:,-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;

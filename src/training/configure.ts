@@ -1,9 +1,9 @@
-import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Config, type ConfigValues, configHash, readConfigFile, resolveConfig } from '../config.js';
 import { usageError } from '../errors.js';
 import { readManifest } from '../files/manifest.js';
 import { runPaths } from '../files/run.js';
+import { pathExists } from '../io/exists.js';
 
 export interface RunRequest {
   /** A configuration file. */
@@ -30,7 +30,7 @@ export async function configureRun(request: RunRequest): Promise<{ config: Confi
     });
   }
   const path =
-    request.config ?? (resume && stored !== undefined && (await exists(stored)) ? stored : undefined);
+    request.config ?? (resume && stored !== undefined && (await pathExists(stored)) ? stored : undefined);
   const file = path === undefined ? undefined : await readConfigFile(path);
   const data = flags.data ?? file?.values.data;
   // A wrong type is resolveConfig's to report; without a corpus it says what is missing.
@@ -40,15 +40,9 @@ export async function configureRun(request: RunRequest): Promise<{ config: Confi
     flags,
     ...(manifest ? { corpusVocabSize: manifest.tokenizer.vocabSize } : {}),
   });
-  return { config, out: request.out ?? defaultRun(config) };
+  return { config, out: request.out ?? join('runs', runName(config)) };
 }
 
-/** Ten hex digits tell some million configurations apart. */
-const defaultRun = (config: Config): string =>
-  join('runs', `${config.activation}-d${config.width}-l${config.layers}-${configHash(config).slice(0, 10)}`);
-
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  );
+/** A name for a run, the same for the same configuration. Ten hex digits tell some million of them apart. */
+export const runName = (config: Config): string =>
+  `${config.activation}-d${config.width}-l${config.layers}-${configHash(config).slice(0, 10)}`;

@@ -1,28 +1,40 @@
-import { access, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { z } from 'zod';
 import { type MetricsRow, metricsRowSchema, runPaths } from '../files/run.js';
 import { writeFileAtomic } from '../io/atomic.js';
+import { pathExists } from '../io/exists.js';
 import { withFile } from '../io/file-error.js';
 import { appendJsonl, readJsonl } from '../io/jsonl.js';
+import type { TensorboardLog } from './tensorboard.js';
+
+/** Rows wait at most about this long, so that a run can be watched. */
+const FLUSH_MS = 5000;
 
 /** Appends to metrics.jsonl; rows wait in memory until `flush`. */
 export interface MetricsLog {
   add(row: MetricsRow): void;
+  /** Whether rows have waited long enough to be shown. */
+  isDue(): boolean;
   /** Writes what waits; with `sync`, onto the disk. */
   flush(sync?: boolean): Promise<void>;
 }
 
-export function openMetricsLog(run: string): MetricsLog {
+/** @param tensorboard gets the same rows */
+export function openMetricsLog(run: string, tensorboard?: TensorboardLog): MetricsLog {
   const path = runPaths(run).metrics;
   let waiting: MetricsRow[] = [];
+  let flushedAt = performance.now();
   return {
     add: (row) => {
       waiting.push(row);
     },
+    isDue: () => waiting.length > 0 && performance.now() - flushedAt > FLUSH_MS,
     async flush(sync = false) {
       const rows = waiting;
       waiting = [];
+      flushedAt = performance.now();
       if (rows.length > 0) await appendJsonl(path, rows);
+      if (rows.length > 0) await tensorboard?.write(rows);
       if (sync) await syncFile(path);
     },
   };
@@ -39,12 +51,6 @@ async function syncFile(path: string): Promise<void> {
   });
 }
 
-const exists = (path: string) =>
-  access(path).then(
-    () => true,
-    () => false,
-  );
-
 /**
  * Cuts metrics.jsonl back to a step: rows past it (and what a crash left of a last line) move to
  * metrics.discarded.jsonl. Interrupted anywhere, calling it again ends the same.
@@ -52,13 +58,13 @@ const exists = (path: string) =>
  */
 export async function rewindMetrics(run: string, step: number): Promise<number> {
   const paths = runPaths(run);
-  if (!(await exists(paths.metrics))) return 0;
+  if (!(await pathExists(paths.metrics))) return 0;
   const { rows, torn } = await readJsonl(paths.metrics, metricsRowSchema);
   const kept = rows.filter((row) => row.step <= step);
   const cut: unknown[] = rows.filter((row) => row.step > step);
   if (torn !== undefined) cut.push({ torn });
   if (cut.length === 0) return 0;
-  const before = (await exists(paths.discardedMetrics))
+  const before = (await pathExists(paths.discardedMetrics))
     ? (await readJsonl(paths.discardedMetrics, z.unknown())).rows
     : [];
   const known = new Set(before.map((row) => JSON.stringify(row)));

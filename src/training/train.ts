@@ -30,6 +30,7 @@ import {
   writeRunConfig,
 } from './run-folder.js';
 import { phaseAt } from './schedule.js';
+import { openTensorboard } from './tensorboard.js';
 
 export interface TrainOptions {
   /** The run's folder. */
@@ -41,6 +42,8 @@ export interface TrainOptions {
   signal?: AbortSignal;
   /** For the run's provenance. */
   commandLine?: readonly string[];
+  /** Also write TensorBoard's event files, under RUN/tensorboard. */
+  tensorboard?: boolean;
   /** Write each compiled program's text here. */
   dumpProgramDir?: string;
 }
@@ -177,7 +180,10 @@ async function trainSteps(
 ): Promise<TrainResult['status']> {
   const { out: run, config, data, engine, signal, onEvent = () => {} } = session;
   const due = new Set(checkpointSteps(config.checkpoints, config));
-  const log = openMetricsLog(run);
+  const log = openMetricsLog(
+    run,
+    session.tensorboard ? await openTensorboard(run, progress.step) : undefined,
+  );
   const clock = startClock(point?.state.elapsedSeconds ?? 0, progress.step);
   const trainer = createTrainer({
     engine,
@@ -205,6 +211,7 @@ async function trainSteps(
         await saver.save(scheduled);
       }
       if (stopping && trainer.step < steps) return 'interrupted';
+      if (log.isDue()) await log.flush();
     }
     await trainer.drain();
     return 'done';
@@ -214,7 +221,8 @@ async function trainSteps(
   }
 }
 
-function freshState(config: Config): HostState {
+/** The state a run begins with. */
+export function freshState(config: Config): HostState {
   const shape = shapeOf(config);
   const parameters = initialParameters(
     shape,

@@ -1,0 +1,65 @@
+import type { RunView } from '../../src/sweep/status.js';
+import { formatCount, formatDuration } from '../_progress.js';
+
+const BAR = 20;
+
+const bar = (share: number): string => {
+  const full = Math.round(Math.min(1, Math.max(0, share)) * BAR);
+  return `${'█'.repeat(full)}${'░'.repeat(BAR - full)}`;
+};
+
+/** Share of the present stage that is done; 1 where the run is. */
+const shareOf = ({ state, progress }: RunView): number =>
+  state === 'done' || state === 'trained'
+    ? 1
+    : progress && progress.total > 0
+      ? progress.done / progress.total
+      : 0;
+
+/** The table of `sweep status`, one line a run, and a line that sums up. */
+export async function statusTable(views: readonly RunView[]): Promise<string> {
+  const { default: Table } = await import('cli-table3');
+  const table = new Table({
+    head: ['run', 'state', 'progress', 'speed', 'left', 'note'],
+    style: { head: [], border: [] },
+    chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
+  });
+  for (const view of views) {
+    const { id, state, stage, progress, secondsLeft, reason, job } = view;
+    const share = shareOf(view);
+    const isRunning = state === 'running';
+    table.push([
+      id,
+      isRunning && stage ? stage : state,
+      `${bar(share)} ${String(Math.floor(100 * share)).padStart(3)}%`,
+      isRunning && progress?.perSecond ? `${formatCount(progress.perSecond)} ${progress.unit}/s` : '',
+      secondsLeft === null ? '' : formatDuration(secondsLeft),
+      reason?.message ?? (state === 'queued' && job ? `job ${job}` : ''),
+    ]);
+  }
+  return `${table.toString()}\n${summary(views)}`;
+}
+
+/** `8 runs: 3 done, 2 running, 3 pending`. */
+export function summary(views: readonly RunView[]): string {
+  const order = ['done', 'running', 'trained', 'queued', 'pending', 'stopped', 'failed'] as const;
+  const counts = order.flatMap((state) => {
+    const count = views.filter((view) => view.state === state).length;
+    return count > 0 ? [`${count} ${state}`] : [];
+  });
+  return `${views.length} run${views.length === 1 ? '' : 's'}: ${counts.join(', ')}`;
+}
+
+/** Work done so far in runs, each run counting as one. */
+export function sweepProgress(views: readonly RunView[]) {
+  return {
+    task: 'sweep',
+    done: views.reduce(
+      (sum, view) => sum + (view.state === 'running' ? 0.999 * shareOf(view) : view.state === 'done' ? 1 : 0),
+      0,
+    ),
+    total: views.length,
+    unit: 'runs',
+    detail: summary(views).replace(/^.*?: /, ''),
+  };
+}

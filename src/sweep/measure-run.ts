@@ -1,0 +1,43 @@
+import type { Config } from '../config.js';
+import type { OnProgress } from '../progress.js';
+import { measureTargets } from '../sparsity/measure.js';
+import { MEASURE_DEFAULTS } from '../sparsity/options.js';
+import { resolveTarget } from '../sparsity/targets.js';
+import type { MeasureSettings } from './grid-schema.js';
+
+export interface MeasureRunOptions {
+  signal: AbortSignal;
+  onProgress: OnProgress;
+}
+
+/**
+ * Measures every checkpoint of a run with each of the settings, as `measure` would; what is measured already is
+ * reused.
+ * @param config of the run, whose engine and device measure too unless the settings name others
+ */
+export async function measureRun(
+  run: string,
+  config: Pick<Config, 'engine' | 'device'>,
+  measure: readonly MeasureSettings[],
+  { signal, onProgress }: MeasureRunOptions,
+): Promise<void> {
+  const targets = await resolveTarget(run);
+  const total = measure.length * targets.length;
+  for (const [index, settings] of measure.entries()) {
+    const { metric, engine, device, precision, sharedCett, ...others } = settings;
+    const before = index * targets.length;
+    await measureTargets(targets, {
+      ...others,
+      metrics: [...new Set(metric)],
+      tokens: settings.tokens ?? MEASURE_DEFAULTS.tokens,
+      calibrationTokens: settings.calibrationTokens ?? MEASURE_DEFAULTS.calibrationTokens,
+      tolerance: settings.tolerance ?? (settings.protocol === 'paper' ? 1e-3 : MEASURE_DEFAULTS.tolerance),
+      ...(sharedCett === undefined ? {} : { sharedCett: Number(sharedCett.slice('last:'.length)) }),
+      force: false,
+      engine: engine ?? config.engine,
+      engineOptions: { device: device ?? config.device ?? undefined, precision },
+      signal,
+      onProgress: (event) => onProgress({ ...event, done: before + event.done, total }),
+    });
+  }
+}
