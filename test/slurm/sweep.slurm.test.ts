@@ -1,0 +1,147 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { metricsRowSchema, provenanceSchema, runPaths } from '../../src/files/run.js';
+import { readJson } from '../../src/io/json.js';
+import { readJsonl } from '../../src/io/jsonl.js';
+import { sweepPaths } from '../../src/sweep/paths.js';
+import type { RunView } from '../../src/sweep/status.js';
+import { type RunStatus, readStatus } from '../../src/sweep/status-file.js';
+import { sparselaw } from '../cli/cli.js';
+import { writeTinyCorpus } from '../training/corpus.js';
+import { type Cluster, slurmLacks, startCluster } from './cluster.js';
+
+const lacks = await slurmLacks();
+if (lacks) console.warn(`The Slurm test is skipped: ${lacks}`);
+
+let cluster: Cluster;
+let folder: string;
+beforeAll(async () => {
+  if (lacks) return;
+  folder = await mkdtemp(join(tmpdir(), 'sparselaw-sweep-slurm-'));
+  cluster = await startCluster();
+});
+afterAll(async () => {
+  await cluster?.stop();
+  if (folder) await rm(folder, { recursive: true });
+});
+
+const RUNS = 8;
+const STEPS = 1500;
+
+/** Eight runs of some seconds each. */
+const grid = (data: string) => `
+defaults:
+  data: ${data}
+  layers: 1
+  width: 8
+  heads: 2
+  ff: 12
+  seqLen: 8
+  batchTokens: 32
+  tokens: ${32 * STEPS}
+  warmup: 64
+  checkpoints: every:0.05
+  learningRate: 0.01
+  engine: cpu
+product:
+  activation: [relu, silu]
+  seed: [0, 1, 2, 3]
+measure:
+  - { metric: zero, tokens: 64 }
+slurm:
+  time: 5
+  throttle: 2
+  extra: [--nice=0]
+  setup: [export FROM_THE_GRID=1]
+`;
+
+it.skipIf(lacks)('ends with every run done and none done twice, though a node and a task die', async () => {
+  const data = await writeTinyCorpus(join(folder, 'corpus'));
+  await writeFile(join(folder, 'grid.yaml'), grid(data));
+  const study = join(folder, 'study');
+  const run = (...args: string[]) => sparselaw(['sweep', ...args], { cwd: folder, env: cluster.env });
+  const statuses = async (): Promise<RunView[]> => {
+    const { stdout } = await run('status', study, '--json');
+    return (JSON.parse(stdout) as { runs: RunView[] }).runs;
+  };
+
+  const submitted = await run('run', 'grid.yaml', '--out', study, '--executor', 'slurm', '--json');
+  expect(submitted.stderr).toMatch(/Submitted train as job \d+ \(8 tasks\)/);
+  expect(submitted.status).toBe(0);
+  const { runs } = JSON.parse(submitted.stdout) as { runs: RunView[] };
+  expect(runs).toHaveLength(RUNS);
+
+  // One task on each node, each some way into training.
+  const atWork = await waitFor(async () => {
+    const now = await statuses();
+    const training = now.filter(({ state, progress }) => state === 'running' && (progress?.done ?? 0) > 3200);
+    return training.length === 2 ? training : undefined;
+  });
+  const victim = atWork[0]!;
+  process.kill((await statusOf(study, victim.id)).attempts.at(-1)!.pid, 'SIGKILL');
+  cluster.killNode('n2');
+
+  // Submitting again while all are queued or running adds no job.
+  const again = await run('run', 'grid.yaml', '--out', study, '--executor', 'slurm');
+  expect(again.status).toBe(0);
+
+  await waitFor(async () => {
+    const now = await statuses();
+    expect(now.filter(({ state }) => state === 'failed')).toEqual([]);
+    return now.every(({ state }) => state === 'done') || undefined;
+  });
+
+  for (const { id } of runs) {
+    const status = await statusOf(study, id);
+    const path = sweepPaths(study).run(id);
+    // One attempt trained it to the end, one measured it, and none worked while another did.
+    expect(status.attempts.filter(({ outcome }) => outcome === 'trained')).toHaveLength(1);
+    expect(status.attempts.filter(({ outcome }) => outcome === 'done')).toHaveLength(1);
+    for (const [i, attempt] of status.attempts.slice(1).entries()) {
+      const before = status.attempts[i]!;
+      expect(attempt.startedAt >= (before.endedAt ?? before.startedAt)).toBe(true);
+    }
+    // Every step once.
+    const { sessions } = await readJson(runPaths(path).provenance, provenanceSchema);
+    expect(sessions.filter(({ outcome }) => outcome === 'done')).toHaveLength(1);
+    expect(sessions.at(-1)).toMatchObject({ outcome: 'done', toStep: STEPS });
+    const { rows } = await readJsonl(runPaths(path).metrics, metricsRowSchema);
+    const steps = rows.filter((row) => 'learning_rate' in row).map(({ step }) => step);
+    expect(steps).toEqual([...new Set(steps)].sort((a, b) => a - b));
+    expect(steps.at(-1)).toBe(STEPS);
+  }
+  const killed = (await statusOf(study, victim.id)).attempts;
+  expect(killed[0]!.outcome).toBe('lost');
+  expect(killed[1]!.stages).toEqual(['train']);
+  // It went on from a checkpoint, not from the start.
+  const { sessions } = await readJson(
+    runPaths(sweepPaths(study).run(victim.id)).provenance,
+    provenanceSchema,
+  );
+  expect(sessions[1]!.fromStep).toBeGreaterThan(0);
+
+  // The last job writes the table once all are measured.
+  const table = await waitFor(() =>
+    readFile(join(study, 'table.csv'), 'utf8').then(
+      (text) => text,
+      () => undefined,
+    ),
+  );
+  for (const { id } of runs) expect(table).toContain(id);
+});
+
+const statusOf = async (study: string, id: string): Promise<RunStatus> => (await readStatus(study, id))!;
+
+/** Looks again and again until there is an answer. */
+async function waitFor<T>(look: () => Promise<T | undefined>, seconds = 400): Promise<T> {
+  const end = Date.now() + seconds * 1000;
+  while (Date.now() < end) {
+    const found = await look();
+    if (found !== undefined) return found;
+    await sleep(1000);
+  }
+  throw new Error(`nothing after ${seconds} seconds`);
+}
