@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runChild } from './child.js';
+import type { FitSettings } from './grid-schema.js';
 import { sweepPaths } from './paths.js';
 import type { Sweep } from './sweep-file.js';
 
@@ -23,7 +24,7 @@ export function finishCommands(folder: string, sweep: Sweep): string[][] {
   return commands;
 }
 
-function fitFlags(fit: Sweep['fit'][number]): string[] {
+function fitFlags(fit: FitSettings): string[] {
   const flag = (name: string, value: string | number | undefined) =>
     value === undefined ? [] : [name, String(value)];
   return [

@@ -1,11 +1,12 @@
 import { mkdir } from 'node:fs/promises';
-import { inputError } from '../errors.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { inputError, SparselawError } from '../errors.js';
 import { runPaths } from '../files/run.js';
 import { pathExists } from '../io/exists.js';
 import { withFile } from '../io/file-error.js';
 import { freeBytes } from '../io/free-space.js';
 import { canonicalJson } from '../io/hash.js';
-import { takeLock } from '../io/lock.js';
+import { type Lock, takeLock } from '../io/lock.js';
 import { printable } from '../io/printable.js';
 import { checkRuns } from './check-runs.js';
 import type { GridFile } from './grid-file.js';
@@ -28,16 +29,8 @@ export async function prepareSweep(
   refuseOtherGrid(folder, await readSweepIfThere(folder), sweep);
   await checkRuns(folder, sweep);
   if (checkDisk) await refuseSmallDisk(folder, runs);
-  const paths = sweepPaths(folder);
   await withFile('write', folder, () => mkdir(folder, { recursive: true }));
-  const lock = await takeLock(paths.lock, {
-    what: folder,
-    held: ({ pid, host }) =>
-      inputError(`${printable(folder)} is being set up by process ${pid} on ${printable(host)}.`, {
-        code: 'locked',
-        suggestions: ['Run the command again in a moment.'],
-      }),
-  });
+  const lock = await lockFolder(folder);
   try {
     // Again under the lock: another grid may have come first.
     const existing = await readSweepIfThere(folder);
@@ -47,6 +40,25 @@ export async function prepareSweep(
     return sweep;
   } finally {
     await lock.release();
+  }
+}
+
+/** Another process holds this lock for a moment only. */
+async function lockFolder(folder: string): Promise<Lock> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await takeLock(sweepPaths(folder).lock, {
+        what: folder,
+        held: ({ pid, host }) =>
+          inputError(`${printable(folder)} is being set up by process ${pid} on ${printable(host)}.`, {
+            code: 'locked',
+            suggestions: ['Run the command again in a moment.'],
+          }),
+      });
+    } catch (error) {
+      if (tries === 20 || !(error instanceof SparselawError && error.code === 'locked')) throw error;
+      await sleep(250);
+    }
   }
 }
 

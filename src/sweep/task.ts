@@ -20,7 +20,7 @@ import {
 import { measureHash, type Sweep } from './sweep-file.js';
 
 /** How often a task that waits for another process looks again. */
-const POLL_MS = 2000;
+const POLL_MS = 1000;
 /** Progress is written at most this often. */
 const PROGRESS_MS = 2000;
 
