@@ -1,3 +1,4 @@
+import { registerAttentionGradient } from './attention.js';
 import { registerBinaryGradients } from './gradients/binary.js';
 import { registerIndexingGradients } from './gradients/indexing.js';
 import { registerMatMulGradients } from './gradients/matmul.js';
@@ -21,4 +22,5 @@ export function registerGradients(): void {
   registerReduceGradients();
   registerShapeGradients();
   registerIndexingGradients();
+  registerAttentionGradient();
 }

@@ -85,6 +85,8 @@ export interface Engine {
 export interface EngineOptions {
   precision?: Precision;
   device?: DeviceKind;
+  /** Have equal programs on equal inputs give equal bytes, also where that costs time (GPUs). */
+  deterministic?: boolean;
   /** Write each program's text (StableHLO, where the engine has one) into this folder. */
   dumpProgramDir?: string;
 }

@@ -13,6 +13,7 @@ import {
   type Tensor,
   transpose,
 } from '@tensorflow/tfjs-core';
+import { fusedCausalAttention } from '../engine/attention.js';
 
 /** Added where a query may not look: exp(score − 1e9) is exactly 0 in single precision, and nothing is infinite. */
 const BLOCKED = 1e9;
@@ -57,4 +58,15 @@ export function attention(
   const weights = reshape(softmax(add(onScores(scores), bias)), [batch * keyHeads, groups * length, length]);
   const mixed = reshape(matMul(weights, values), [batch, heads, length, headDim]);
   return reshape(transpose(mixed, [0, 2, 1, 3]), [batch * length, heads * headDim]);
+}
+
+/**
+ * `attention` with the plain causal mask: one fused kernel where the device has one, else written out.
+ * @param bias `causalBias(T)`
+ */
+export function causalAttention(q: Tensor, k: Tensor, v: Tensor, scale: number, bias: Tensor): Tensor {
+  const fused = fusedCausalAttention(q, k, v, scale);
+  if (!fused) return attention(q, k, v, scale, bias);
+  const [batch, length, heads, headDim] = q.shape as [number, number, number, number];
+  return reshape(fused, [batch * length, heads * headDim]);
 }

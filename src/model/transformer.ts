@@ -1,6 +1,6 @@
 import { add, gather, matMul, mean, mul, reshape, rsqrt, square, type Tensor } from '@tensorflow/tfjs-core';
 import { ACTIVATIONS } from './activations/index.js';
-import { attention, causalBias } from './attention.js';
+import { causalAttention, causalBias } from './attention.js';
 import { EMBEDDING, FINAL_NORM, HEAD, layerName } from './parameters.js';
 import { inverseFrequencies, type RotaryTables, rotaryTables, rotate } from './rope.js';
 import type { ModelShape } from './shape.js';
@@ -84,7 +84,7 @@ function selfAttention(
   const q = rotate(project('self_attn.q_proj', heads), tables);
   const k = rotate(project('self_attn.k_proj', kvHeads), tables);
   const v = project('self_attn.v_proj', kvHeads);
-  const mixed = attention(q, k, v, 1 / Math.sqrt(headDim), bias);
+  const mixed = causalAttention(q, k, v, 1 / Math.sqrt(headDim), bias);
   return linear(mixed, weight('self_attn.o_proj'));
 }
 

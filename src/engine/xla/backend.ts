@@ -29,6 +29,11 @@ interface Entry {
   references: number;
 }
 
+/** Fused kernels that a device's runtime has. */
+export interface Fusions {
+  causalAttention(q: readonly number[], k: readonly number[]): boolean;
+}
+
 /** Larger captured values do not belong in a program's text. */
 const MAX_CONSTANT_ELEMENTS = 2 ** 20;
 
@@ -43,6 +48,8 @@ const HOST_RANDOM =
 export class XlaBackend extends KernelBackend {
   /** The graph being recorded; undefined outside of tracing. */
   graph: Graph | undefined;
+  /** What the device of the program being recorded fuses; undefined where nothing is. */
+  fusions: Fusions | undefined;
   /** How many loops deep the recording is. */
   level = 0;
   readonly #entries = new Map<DataId, Entry>();
@@ -81,6 +88,11 @@ export class XlaBackend extends KernelBackend {
   share(x: TensorInfo): TensorInfo {
     this.#entry(x.dataId).references++;
     return { dataId: x.dataId, shape: x.shape, dtype: x.dtype };
+  }
+
+  /** Whether the program being recorded may call a fused kernel on these shapes (see `fusedCausalAttention`). */
+  fusesCausalAttention(q: readonly number[], k: readonly number[]): boolean {
+    return this.fusions?.causalAttention(q, k) ?? false;
   }
 
   /** What stands behind a tensor of this backend; undefined for one of another backend. */

@@ -1,5 +1,6 @@
 import type { PluginLocation } from '../install/index.js';
-import { openPjrt, type PjrtClient, type PjrtExecutable } from './pjrt/index.js';
+import { openPlugin } from './open.js';
+import type { PjrtClient, PjrtExecutable } from './pjrt/index.js';
 
 /** What a plugin reaches on this machine, without any model. */
 export interface EngineBenchmark {
@@ -110,15 +111,7 @@ async function measureOverhead(client: PjrtClient): Promise<number> {
 /** Measures a plugin: takes a few seconds. @throws SparselawError (status 4) */
 export async function benchmarkPlugin(plugin: PluginLocation): Promise<EngineBenchmark> {
   const opened = performance.now();
-  const client = await openPjrt({
-    pluginPath: plugin.path,
-    pluginName: plugin.package,
-    pluginVersion: plugin.version,
-    pluginHash: plugin.sha256,
-    libraries: plugin.libraries,
-    overrides: plugin.overrides,
-    device: plugin.device,
-  });
+  const client = await openPlugin(plugin);
   const openSeconds = (performance.now() - opened) / 1000;
   try {
     const cold = await client.compile(matmulProgram(), { cache: false });

@@ -31,7 +31,7 @@ function rowOf(x: Node, index: Node): Node {
 }
 
 /** Values of enclosing blocks that a loop's body uses. */
-function capturesOf(results: readonly Node[], level: number): Node[] {
+export function capturesOf(results: readonly Node[], level: number): Node[] {
   const own = reachable(results, (node) => node.level === level || node.level === -1);
   const used = [...results, ...own.flatMap(({ inputs }) => inputs)];
   return [...new Set(used.filter((node) => node.level >= 0 && node.level < level))];

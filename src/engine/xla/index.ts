@@ -4,12 +4,14 @@ import { registerBackend, engine as tfjs, version_core } from '@tensorflow/tfjs-
 import { engineError } from '../../errors.js';
 import { writeFileAtomic } from '../../io/atomic.js';
 import { registerGradients } from '../gradients.js';
-import type { Engine, EngineOptions } from '../index.js';
-import { findPlugin } from '../install/index.js';
-import { BACKEND, XlaBackend } from './backend.js';
+import type { Engine, EngineOptions, Precision } from '../index.js';
+import { findPlugin, type PluginLocation } from '../install/index.js';
+import { BACKEND, type Fusions, XlaBackend } from './backend.js';
 import { recordFold } from './fold.js';
+import { cudnnTakes } from './kernels/cudnn-attention.js';
 import { registerKernels } from './kernels/index.js';
-import { openPjrt, type PjrtClient } from './pjrt/index.js';
+import { openPlugin } from './open.js';
+import type { PjrtClient } from './pjrt/index.js';
 import { createProgram } from './program.js';
 
 /** tfjs never chooses this backend by itself: it runs nothing op by op. */
@@ -31,25 +33,33 @@ function sharedBackend(): XlaBackend {
  */
 export async function openXla(options: EngineOptions = {}): Promise<Engine> {
   refuseUnlessComputed(options);
-  const plugin = await findPlugin(options.device ?? 'cpu');
-  const client = await openPjrt({
-    pluginPath: plugin.path,
-    pluginName: plugin.package,
-    pluginVersion: plugin.version,
-    pluginHash: plugin.sha256,
-    libraries: plugin.libraries,
-    overrides: plugin.overrides,
-    device: plugin.device,
-  });
+  return openXlaWith(await findPlugin(options.device ?? 'cpu'), options);
+}
+
+/** The engine on a plugin that was found. @param options.xlaOptions XLA's own, for experiments */
+export async function openXlaWith(
+  plugin: PluginLocation,
+  options: EngineOptions & { xlaOptions?: Readonly<Record<string, string | number | boolean>> } = {},
+): Promise<Engine> {
+  const client = await openPlugin(plugin, { ...programOptions(options), ...options.xlaOptions });
   return xlaEngine(client, options);
 }
 
-/** Refuses precisions that programs would not really be computed in. */
+/** XLA options that a precision and determinism ask for. */
+function programOptions({ precision, device, deterministic = false }: EngineOptions) {
+  return {
+    // Values held in bfloat16 are to be stored as such: XLA would keep float32 where it already has it.
+    ...(precision === 'bfloat16' && { xla_allow_excess_precision: false }),
+    ...(deterministic && device === 'cuda' && { xla_gpu_deterministic_ops: true }),
+  };
+}
+
+/** Refuses the precision that programs would not really be computed in. */
 function refuseUnlessComputed({ precision = 'float32', device = 'cpu' }: EngineOptions): void {
-  if (precision === 'float32' || (precision === 'tf32' && device === 'cuda')) return;
-  throw engineError(`The engine xla does not compute in ${precision} on ${device} yet.`, {
+  if (precision !== 'tf32' || device === 'cuda') return;
+  throw engineError('tf32 is an arithmetic of NVIDIA GPUs; the processor has none.', {
     code: 'no-such-precision',
-    suggestions: ['Use --precision float32.'],
+    suggestions: ['Use --precision float32 or bfloat16, or --device cuda.'],
   });
 }
 
@@ -59,15 +69,21 @@ export function xlaEngine(client: PjrtClient, options: EngineOptions = {}): Engi
   const precision = options.precision ?? 'float32';
   registerGradients();
   const backend = sharedBackend();
-  const context = { backend, client, precision, onText: programDumper(options.dumpProgramDir) };
+  const context = {
+    backend,
+    client,
+    precision,
+    fusions: fusionsOf(client, precision),
+    onText: programDumper(options.dumpProgramDir),
+  };
   const { name, version, apiVersion } = client.plugin;
   return {
     name: 'xla',
     device,
     deviceDescription: client.deviceDescription,
     precision,
-    // Scattered sums on a GPU are added in the order in which threads arrive.
-    deterministic: device === 'cpu',
+    // Scattered sums on a GPU are added in the order in which threads arrive, unless that is forbidden.
+    deterministic: device === 'cpu' || (options.deterministic ?? false),
     versions: { 'tfjs-core': version_core, plugin: `${name} ${version}`.trim(), pjrt: apiVersion },
     upload: ({ dtype, shape, values }) =>
       backend.bufferTensor(client.upload(values, dtype === 'float32' ? 'f32' : 'i32', shape)),
@@ -83,6 +99,13 @@ export function xlaEngine(client: PjrtClient, options: EngineOptions = {}): Engi
     },
     close: () => client.close(),
   };
+}
+
+/** cuDNN's fused attention works in bfloat16 alone. */
+function fusionsOf(client: PjrtClient, precision: Precision): Fusions | undefined {
+  if (client.platform === 'cpu' || precision !== 'bfloat16') return undefined;
+  const capability = Number(client.deviceAttributes.compute_capability ?? 0);
+  return { causalAttention: (q, k) => cudnnTakes(capability, q, k) };
 }
 
 /** Writes program texts as `NAME.mlir`, and `NAME-2.mlir` where a name comes again. */

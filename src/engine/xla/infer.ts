@@ -131,6 +131,11 @@ export function inferTypes(operation: Operation, inputs: readonly Node[]): reado
           `carried value ${i} enters as ${describeType(types[i]!)} and leaves as ${describeType(result.type)}`);
         return result.type;
       });
+    case 'custom_call':
+      require(operation.operandLayouts.length === types.length &&
+        operation.operandLayouts.every((layout, i) => layout.length === types[i]!.shape.length), () =>
+        `custom call ${operation.target} on ${types.map(describeType).join(' and ')}`);
+      return operation.types;
     case 'result':
       return one(inputs[0]!.types[operation.index]!);
   }
@@ -152,7 +157,7 @@ function requirePermutation(order: readonly number[], type: TensorType): void {
 }
 
 function bitcastType(x: TensorType, element: TensorType['element']): TensorType {
-  const bits = { f32: 32, i32: 32, u32: 32, u64: 64, bf16: 16, i1: 1 };
+  const bits = { f32: 32, i32: 32, u32: 32, u64: 64, bf16: 16, u8: 8, i1: 1 };
   const [from, to] = [bits[x.element], bits[element]];
   if (from === to) return { element, shape: x.shape };
   const lanes = x.shape.at(-1);

@@ -73,6 +73,17 @@ export interface ScatterAxes {
   readonly indexVector: number;
 }
 
+/** What a kernel of the runtime is called with. Layouts list each value's axes from the fastest to the slowest. */
+export interface CustomCall {
+  readonly target: string;
+  /** 2: `config` is a text of the kernel's own; 4: it is an MLIR dictionary without its braces. */
+  readonly apiVersion: 2 | 4;
+  readonly config: string;
+  readonly types: readonly TensorType[];
+  readonly operandLayouts: readonly (readonly number[])[];
+  readonly resultLayouts: readonly (readonly number[])[];
+}
+
 /**
  * The operations of a graph: a subset of StableHLO, by its names. What the operands and these fields determine
  * (the result's type) is not repeated here.
@@ -140,6 +151,8 @@ export type Operation =
       readonly arguments: readonly Node[];
       readonly results: readonly Node[];
     }
+  /** A kernel that the device's runtime brings. */
+  | ({ readonly op: 'custom_call' } & CustomCall)
   /** One result of an operation that has several. */
   | { readonly op: 'result'; readonly index: number };
 

@@ -2,11 +2,12 @@ import type { Tensor, TensorInfo } from '@tensorflow/tfjs-core';
 import { engineError } from '../../errors.js';
 import type { CompileOptions, Precision, Program, TensorTree } from '../index.js';
 import { flatten, mapTree } from '../tree.js';
-import type { HostArray, XlaBackend } from './backend.js';
+import type { Fusions, HostArray, XlaBackend } from './backend.js';
 import { matchDonations } from './donation.js';
 import type { PjrtBuffer, PjrtClient, PjrtExecutable } from './pjrt/index.js';
-import { emitModule } from './stablehlo.js';
-import { type Leaf, trace } from './trace.js';
+import { toBfloat16 } from './precision.js';
+import { emitModule, type ProgramParameter, type ProgramResult } from './stablehlo.js';
+import { type Leaf, type Traced, trace } from './trace.js';
 import { describeType, elementOf, sameType, type TensorType } from './types.js';
 
 /** What an engine's programs share. */
@@ -14,6 +15,8 @@ export interface ProgramContext {
   readonly backend: XlaBackend;
   readonly client: PjrtClient;
   readonly precision: Precision;
+  /** Fused kernels that the device has for this precision. */
+  readonly fusions: Fusions | undefined;
   /** Called with each program's text before it is compiled. */
   readonly onText: (name: string, text: string) => Promise<void>;
 }
@@ -66,7 +69,7 @@ export function createProgram<State extends TensorTree, Input extends TensorTree
 }
 
 async function compile<State extends TensorTree, Input extends TensorTree, Result extends TensorTree>(
-  { backend, client, precision, onText }: ProgramContext,
+  { backend, client, precision, fusions, onText }: ProgramContext,
   fn: Step<State, Input, Result>,
   name: string,
   donate: boolean,
@@ -75,13 +78,13 @@ async function compile<State extends TensorTree, Input extends TensorTree, Resul
 ): Promise<Compiled<Result>> {
   const stateLeaves = leavesOf(name, 'state', state);
   const leaves = [...stateLeaves, ...leavesOf(name, 'input', input)];
-  const traced = trace(backend, name, fn, [state, input], leaves);
-  const { results } = traced;
+  const traced = trace(backend, name, fn, [state, input], leaves, fusions);
+  const { parameters, results } = inPrecision(traced, precision);
   const resultLeaves = results.map(({ node, name: path }) => ({ path, type: node.type }));
   const plain = stateLeaves.map(({ path, type }) => ({ path: path.replace(/^state\.?/, ''), type }));
   const aliases = donate ? matchDonations(plain, resultLeaves) : [];
   const text = emitModule(
-    traced.parameters.map((parameter, i) => ({ ...parameter, aliases: aliases[i] })),
+    parameters.map((parameter, i) => ({ ...parameter, aliases: aliases[i] })),
     results,
     { name, exactProducts: precision === 'float32' && client.platform !== 'cpu' },
   );
@@ -94,6 +97,22 @@ async function compile<State extends TensorTree, Input extends TensorTree, Resul
     donated: aliases.flatMap((alias, i) => (alias === undefined ? [] : [i])),
   });
   return { executable, leaves, structure: traced.structure };
+}
+
+/** The recorded program in the arithmetic that was asked for. */
+function inPrecision<Result extends TensorTree>(
+  { parameters, results }: Traced<Result>,
+  precision: Precision,
+): { parameters: readonly ProgramParameter[]; results: readonly ProgramResult[] } {
+  if (precision !== 'bfloat16') return { parameters, results };
+  const narrow = toBfloat16({
+    parameters: parameters.map(({ node }) => node),
+    results: results.map(({ node }) => node),
+  });
+  return {
+    parameters: parameters.map(({ name }, i) => ({ name, node: narrow.parameters[i]! })),
+    results: results.map(({ name }, i) => ({ name, node: narrow.results[i]! })),
+  };
 }
 
 const spec = ({ element, shape }: TensorType) => ({ elementType: element, shape });

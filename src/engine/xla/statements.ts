@@ -1,5 +1,5 @@
 import type { Node } from './graph.js';
-import type { Operation } from './operations.js';
+import type { CustomCall, Operation } from './operations.js';
 import { type ElementType, isFloat, type TensorType } from './types.js';
 
 export interface EmissionOptions {
@@ -77,6 +77,8 @@ export function expression(
       return sortText(operation.axis, values, node, signature, indent);
     case 'rng_bit_generator':
       return `${name} ${values}, algorithm = THREE_FRY : ${signature}`;
+    case 'custom_call':
+      return `${name} @"${operation.target}"(${values}) {${customCallText(operation)}} : ${signature}`;
     case 'parameter':
     case 'loop_argument':
     case 'loop':
@@ -111,6 +113,21 @@ const gatherText = (gather: Extract<Operation, { op: 'gather' }>): string =>
   `collapsed_slice_dims = ${list(gather.collapsed)}, start_index_map = ${list(gather.startIndexMap)}, ` +
   `index_vector_dim = ${gather.indexVector}>, indices_are_sorted = false, ` +
   `slice_sizes = ${array(gather.sliceSizes)}`;
+
+/** A string as MLIR writes it. */
+export const quoted = (text: string): string =>
+  `"${text.replace(/[\\"\n]/g, (c) => `\\${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`)}"`;
+
+function customCallText(call: CustomCall): string {
+  const layout = (axes: readonly number[]) =>
+    axes.length === 0 ? 'dense<> : tensor<0xindex>' : `dense<${list(axes)}> : tensor<${axes.length}xindex>`;
+  const layouts = (all: readonly (readonly number[])[]) => `[${all.map(layout).join(', ')}]`;
+  const config = call.apiVersion === 4 ? `{${call.config}}` : quoted(call.config);
+  return (
+    `api_version = ${call.apiVersion} : i32, backend_config = ${config}, ` +
+    `operand_layouts = ${layouts(call.operandLayouts)}, result_layouts = ${layouts(call.resultLayouts)}`
+  );
+}
 
 /** A region that combines two scalars (`replace`: takes the second). */
 function combinerRegion(combiner: string, element: ElementType, indent: string): string {

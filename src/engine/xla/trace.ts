@@ -2,7 +2,7 @@ import { engine as tfjs } from '@tensorflow/tfjs-core';
 import { engineError, SparselawError } from '../../errors.js';
 import type { TensorTree } from '../index.js';
 import { mapTree } from '../tree.js';
-import { BACKEND, type XlaBackend } from './backend.js';
+import { BACKEND, type Fusions, type XlaBackend } from './backend.js';
 import { createGraph, type Node } from './graph.js';
 import type { TensorType } from './types.js';
 
@@ -38,6 +38,7 @@ export function onXla<T>(use: () => T): T {
 /**
  * Runs a function once on symbolic arguments and records what it does.
  * @param args the argument trees and how their leaves are called and typed, in `flatten`'s order
+ * @param fusions fused kernels that the program may call
  * @throws SparselawError (status 4) that names the tfjs op when something cannot be part of a program
  */
 export function trace<Args extends TensorTree[], Result extends TensorTree>(
@@ -46,6 +47,7 @@ export function trace<Args extends TensorTree[], Result extends TensorTree>(
   fn: (...args: Args) => Result,
   args: Args,
   leaves: readonly Leaf[],
+  fusions?: Fusions,
 ): Traced<Result> {
   if (backend.graph) {
     throw engineError(`${name} was run inside another compiled function.`, {
@@ -60,6 +62,7 @@ export function trace<Args extends TensorTree[], Result extends TensorTree>(
   }));
   return onXla(() => {
     backend.graph = graph;
+    backend.fusions = fusions;
     backend.level = 0;
     tfjs().startScope(name);
     try {
@@ -72,6 +75,7 @@ export function trace<Args extends TensorTree[], Result extends TensorTree>(
     } finally {
       tfjs().endScope();
       backend.graph = undefined;
+      backend.fusions = undefined;
     }
   });
 }

@@ -1,7 +1,7 @@
 import type { DataType } from '@tensorflow/tfjs-core';
 
 /** Element types of a program's values, named as StableHLO has them; tfjs knows only the first three. */
-export type ElementType = 'f32' | 'i32' | 'i1' | 'bf16' | 'u32' | 'u64';
+export type ElementType = 'f32' | 'i32' | 'i1' | 'bf16' | 'u8' | 'u32' | 'u64';
 
 export interface TensorType {
   readonly element: ElementType;

@@ -13,7 +13,7 @@ import {
   tanh,
 } from '@tensorflow/tfjs-core';
 import { ACTIVATIONS } from '../activations/index.js';
-import { attention, causalBias } from '../attention.js';
+import { attention, causalAttention, causalBias } from '../attention.js';
 import { EMBEDDING, FINAL_NORM, HEAD } from '../parameters.js';
 import { type RotaryTables, rotaryTables, rotate } from '../rope.js';
 import { linear, type NeuronTap, type Parameters, rmsNorm } from '../transformer.js';
@@ -107,9 +107,12 @@ function attentionHalf(context: Context, layer: number, x: Tensor): Tensor {
   const q = turned(context, project('q_proj', spec.heads, 'q_norm'));
   const k = turned(context, project('k_proj', spec.kvHeads, 'k_norm'));
   const v = project('v_proj', spec.kvHeads);
-  const mixed = attention(q, k, v, spec.attentionScale, masks[layer]!, (scores) =>
-    capped(scores, spec.attentionCap),
-  );
+  const mask = masks[layer]!;
+  const window = spec.windows[layer];
+  const plain = spec.attentionCap === null && (window == null || window >= length);
+  const mixed = plain
+    ? causalAttention(q, k, v, spec.attentionScale, mask)
+    : attention(q, k, v, spec.attentionScale, mask, (scores) => capped(scores, spec.attentionCap));
   const output = affine(params, `${prefix}.self_attn.o_proj`, mixed);
   return spec.blockNorms.attentionOutput
     ? normalised(context, `${prefix}.attention_output_norm`, output)

@@ -9,6 +9,7 @@ import { BACKEND, type XlaBackend } from '../backend.js';
 import type { Node } from '../graph.js';
 import { describeType, elementOf, type TensorType } from '../types.js';
 import { BINARY_KERNELS } from './binary.js';
+import { ATTENTION_KERNELS } from './cudnn-attention.js';
 import { INDEXING_KERNELS } from './indexing.js';
 import type { Kernel, KernelTable } from './kernel.js';
 import { MATMUL_KERNELS } from './matmul.js';
@@ -26,6 +27,7 @@ export const KERNELS: KernelTable = {
   ...SHAPE_KERNELS,
   ...INDEXING_KERNELS,
   ...RANDOM_KERNELS,
+  ...ATTENTION_KERNELS,
 };
 
 /** Registers all kernels for the backend. */

@@ -6,7 +6,7 @@ import { createBufferPool } from './buffers.js';
 import { createCompiler } from './compile.js';
 import { createEventWaiter } from './events.js';
 import { NAMED_VALUE } from './layouts.js';
-import { addressOf, copyText, copyWords, encodeText } from './native.js';
+import { addressOf, copyBytes, copyText, copyWords, encodeText } from './native.js';
 import { createExecutionQueue } from './queue.js';
 import type { DeviceMemory, PjrtClient, PjrtOptions } from './types.js';
 
@@ -64,6 +64,34 @@ type TextCall = 'Client_PlatformName' | 'Client_PlatformVersion' | 'DeviceDescri
 function readText(api: PluginApi, name: TextCall, of: Record<string, bigint>, doing: string): string {
   const call = api.prepare(name, of).run(doing);
   return copyText(call.get('text'), Number(call.get('textSize')));
+}
+
+type Attributes = Record<string, string | number | boolean>;
+
+/** A device's named values; lists are left out. */
+function readAttributes(api: PluginApi, description: bigint): Attributes {
+  const call = api.prepare('DeviceDescription_Attributes', { description }).run('describing the device');
+  const count = Number(call.get('attributeCount'));
+  const bytes = copyBytes(call.get('attributes'), count * NAMED_VALUE.size);
+  const view = new DataView(bytes.buffer);
+  const attributes: Attributes = {};
+  const { types } = NAMED_VALUE;
+  for (let at = 0; at < bytes.length; at += NAMED_VALUE.size) {
+    const word = (offset: number) => view.getBigUint64(at + offset, true);
+    const name = copyText(word(NAMED_VALUE.name), Number(word(NAMED_VALUE.nameSize)));
+    const type = view.getInt32(at + NAMED_VALUE.type, true);
+    const value = at + NAMED_VALUE.value;
+    if (type === types.string) {
+      attributes[name] = copyText(word(NAMED_VALUE.value), Number(word(NAMED_VALUE.valueSize)));
+    } else if (type === types.int64) {
+      attributes[name] = Number(view.getBigInt64(value, true));
+    } else if (type === types.float) {
+      attributes[name] = view.getFloat32(value, true);
+    } else if (type === types.bool) {
+      attributes[name] = view.getUint8(value) !== 0;
+    }
+  }
+  return attributes;
 }
 
 function addressableDevices(api: PluginApi, client: bigint): bigint[] {
@@ -124,6 +152,7 @@ export async function createClient(options: PjrtOptions): Promise<PjrtClient> {
     .run('describing the device')
     .get('description');
   const deviceDescription = readText(api, 'DeviceDescription_Kind', { description }, 'describing the device');
+  const deviceAttributes = readAttributes(api, description);
   const platformVersion = readText(api, 'Client_PlatformVersion', { client }, 'asking for the version');
 
   const reads = createEventWaiter(api);
@@ -145,6 +174,7 @@ export async function createClient(options: PjrtOptions): Promise<PjrtClient> {
   return {
     platform,
     deviceDescription,
+    deviceAttributes,
     deviceCount: devices.length,
     plugin: {
       name: options.pluginName ?? basename(pluginPath),

@@ -58,6 +58,11 @@ const layouts = {
       buffer: 112,
     },
   },
+  DeviceDescription_Attributes: {
+    slot: 25,
+    size: 40,
+    fields: { description: 16, attributeCount: 24, attributes: 32 },
+  },
   DeviceDescription_Kind: { slot: 26, size: 40, fields: { description: 16, text: 24, textSize: 32 } },
   Device_GetDescription: { slot: 29, size: 32, fields: { device: 16, description: 24 } },
   Device_MemoryStats: {

@@ -99,6 +99,8 @@ export interface PjrtClient {
   readonly platform: string;
   /** The first device in the plugin's words. */
   readonly deviceDescription: string;
+  /** What the plugin tells about the first device, e.g. `compute_capability: '9.0'`. */
+  readonly deviceAttributes: Readonly<Record<string, string | number | boolean>>;
   /** Devices this client can use. */
   readonly deviceCount: number;
   readonly plugin: { readonly name: string; readonly version: string; readonly apiVersion: string };

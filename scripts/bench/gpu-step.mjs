@@ -1,0 +1,172 @@
+// Training steps of the sizes A, B and C (those of the PyTorch peer, scripts/bench/torch_peer.py) on one device:
+//   node scripts/bench/gpu-step.mjs [--models A,B,C] [--precision bfloat16] [--device cuda] [--blocks 5] [--steps 20]
+//     [--act relu] [--deterministic] [--dump DIR] [--losses N] [xla option=value …]
+// Prints one JSON object a model: milliseconds a step and tokens/s (median of the blocks), compile time, memory,
+// host time of queueing a step. New tokens and scalars are uploaded every step.
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { resolveConfig, shapeOf } from '../../dist/src/config.js';
+import { findPlugin } from '../../dist/src/engine/install/index.js';
+import { disposeTree } from '../../dist/src/engine/tree.js';
+import { openXlaWith } from '../../dist/src/engine/xla/index.js';
+import { initialParameters, parameterShapes, usualDeviations } from '../../dist/src/model/parameters.js';
+import { flopsPerToken } from '../../dist/src/model/shape.js';
+import { biasCorrections } from '../../dist/src/training/adamw.js';
+import { compileStep } from '../../dist/src/training/step.js';
+
+const MODELS = {
+  A: { width: 768, layers: 4, ff: 2048, vocabSize: 4096, heads: 12, rows: 32, seqLen: 512 },
+  B: { width: 256, layers: 8, ff: 768, vocabSize: 4096, heads: 4, rows: 64, seqLen: 512 },
+  C: { width: 768, layers: 16, ff: 1920, vocabSize: 4096, heads: 6, rows: 16, seqLen: 1024 },
+  tiny: { width: 64, layers: 2, ff: 172, vocabSize: 512, heads: 4, rows: 16, seqLen: 64 },
+};
+
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    models: { type: 'string', default: 'A,B,C' },
+    precision: { type: 'string', default: 'bfloat16' },
+    device: { type: 'string', default: 'cuda' },
+    act: { type: 'string', default: 'relu' },
+    blocks: { type: 'string', default: '5' },
+    steps: { type: 'string', default: '20' },
+    losses: { type: 'string', default: '5' },
+    dump: { type: 'string' },
+    deterministic: { type: 'boolean', default: false },
+  },
+});
+
+/** `true`, `4`, `0.5` and texts, as XLA's options have them. */
+function optionValue(text) {
+  if (text === 'true' || text === 'false') return text === 'true';
+  return text !== '' && Number.isFinite(Number(text)) ? Number(text) : text;
+}
+const xlaOptions = Object.fromEntries(
+  positionals.map((each) => {
+    const [name, value = ''] = each.split('=');
+    return [name, optionValue(value)];
+  }),
+);
+const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
+
+async function measure(engine, model) {
+  const { rows, vocabSize, ...size } = MODELS[model];
+  const batchTokens = rows * size.seqLen;
+  const config = resolveConfig({
+    flags: {
+      ...{ data: 'corpus', activation: flags.act, vocabSize, ...size, batchTokens },
+      ...{ tokens: 1000 * batchTokens, weightDecay: 0.1, clip: 1 },
+    },
+    corpusVocabSize: vocabSize,
+  });
+  const shape = shapeOf(config);
+  const initial = initialParameters(shape, usualDeviations(shape), 1);
+  const upload = (fill) =>
+    Object.fromEntries(
+      Object.entries(parameterShapes(shape)).map(([name, dims]) => {
+        const values = fill === undefined ? initial[name] : new Float32Array(initial[name].length).fill(fill);
+        return [name, engine.upload({ dtype: 'float32', shape: dims, values })];
+      }),
+    );
+  let state = { parameters: upload(), firstMoment: upload(0), secondMoment: upload(0) };
+  const program = compileStep(engine, config);
+  let count = 0;
+  const hosts = [];
+  // A text with something to learn: mostly a fixed successor, sometimes a jump; the same for every engine.
+  let seed = 1;
+  const random = () => {
+    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+    return seed / 2 ** 32;
+  };
+  const batches = Array.from({ length: 4 }, () => {
+    let id = 0;
+    return Int32Array.from({ length: rows * (size.seqLen + 1) }, () => {
+      id = random() < 0.7 ? (id * 5 + 7) % vocabSize : Math.floor(random() * vocabSize);
+      return id;
+    });
+  });
+
+  async function step() {
+    count += 1;
+    const tokens = engine.upload({
+      dtype: 'int32',
+      shape: [1, rows, size.seqLen + 1],
+      values: batches[count % batches.length],
+    });
+    const { firstCorrection, secondCorrection } = biasCorrections(count, config);
+    const values = Float32Array.of(3e-4, firstCorrection, secondCorrection);
+    const scalars = engine.upload({ dtype: 'float32', shape: [3], values });
+    const result = await program.run(state, { tokens, scalars });
+    state = result.state;
+    disposeTree([tokens, scalars]);
+    return result.metrics;
+  }
+
+  let started = performance.now();
+  const losses = [];
+  let compileSeconds = 0;
+  for (let i = 0; i < Number(flags.losses); i++) {
+    const metrics = await step();
+    losses.push((await metrics.data())[0]);
+    metrics.dispose();
+    if (i === 0) compileSeconds = (performance.now() - started) / 1000;
+  }
+  const steps = Number(flags.steps);
+  const blocks = [];
+  let metrics;
+  for (let block = 0; block < Number(flags.blocks); block++) {
+    started = performance.now();
+    for (let i = 0; i < steps; i++) {
+      metrics?.dispose();
+      metrics = await step();
+    }
+    await metrics.data();
+    blocks.push((performance.now() - started) / steps);
+  }
+  // Host time alone: the device is idle, so nothing in a step waits for it.
+  for (let i = 0; i < 10; i++) {
+    const from = performance.now();
+    metrics.dispose();
+    metrics = await step();
+    hosts.push(performance.now() - from);
+    await metrics.data();
+  }
+  const milliseconds = median(blocks);
+  const flops = flopsPerToken(shape, size.seqLen);
+  const memory = engine.memory();
+  console.log(
+    JSON.stringify({
+      model,
+      precision: flags.precision,
+      options: xlaOptions,
+      device: engine.deviceDescription,
+      milliseconds: +milliseconds.toFixed(3),
+      tokensPerSecond: Math.round((batchTokens / milliseconds) * 1000),
+      blocks: blocks.map((each) => +each.toFixed(3)),
+      matmulTeraflops: +((flops.matrices * batchTokens) / milliseconds / 1e9).toFixed(1),
+      hostMilliseconds: +median(hosts).toFixed(3),
+      traceAndCompileSeconds: +compileSeconds.toFixed(2),
+      gibibytesInUse: memory.bytesInUse && +(memory.bytesInUse / 2 ** 30).toFixed(2),
+      gibibytesPeak: memory.peakBytes && +(memory.peakBytes / 2 ** 30).toFixed(2),
+      losses: losses.map((each) => +each.toFixed(6)),
+      lastLoss: +(await metrics.data())[0].toFixed(5),
+    }),
+  );
+  metrics.dispose();
+  disposeTree(state);
+  program.dispose();
+}
+
+const plugin = await findPlugin(flags.device);
+for (const model of flags.models.split(',')) {
+  // A client of its own for each model, so that peak memory is that model's.
+  const engine = await openXlaWith(plugin, {
+    device: flags.device,
+    precision: flags.precision,
+    deterministic: flags.deterministic,
+    xlaOptions,
+    ...(flags.dump ? { dumpProgramDir: join(flags.dump, model) } : {}),
+  });
+  await measure(engine, model).catch((error) => console.log(`${model}: ${error.message.slice(0, 2000)}`));
+  await engine.close();
+}
