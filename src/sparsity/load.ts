@@ -24,6 +24,8 @@ export interface LoadedModel {
   facts: SparsityMeasurement['model'];
   /** Where positions are bounded. */
   maxPositions: number | null;
+  /** Whether padding sequences of one length to another leaves their positions as they are (some RoPE scalings not). */
+  mayPad(length: number, padded: number): boolean;
 }
 
 /** Files of weights in a folder: one, or the shards that the index lists. */
@@ -66,6 +68,7 @@ export async function loadModel(target: Target): Promise<LoadedModel> {
     model: nativeModel(shape, parameters),
     structure: JSON.stringify(shape),
     maxPositions: null,
+    mayPad: () => true,
     facts: {
       family: 'sparselaw',
       activation: shape.activation,
@@ -81,37 +84,62 @@ export async function loadModel(target: Target): Promise<LoadedModel> {
   };
 }
 
-async function loadForeign(folder: string): Promise<LoadedModel> {
+/** A foreign folder opened: what the model is, and its tensors by our names, read one at a time. */
+export async function openForeign(folder: string) {
   const configPath = join(folder, 'config.json');
   const config = await readJson(configPath, z.looseObject({}));
-  const { spec, locate } = readFamily(config, configPath);
-  const files = await weightFiles(folder);
-  const fileOf = new Map<string, string>();
-  for (const file of files) {
-    for (const name of (await readSafetensorsHeader(file)).tensors.keys()) fileOf.set(name, file);
+  const { spec, locate, source: nameOf } = readFamily(config, configPath);
+  const entries = new Map<string, { file: string; dtype: string }>();
+  for (const file of await weightFiles(folder)) {
+    for (const [name, { dtype }] of (await readSafetensorsHeader(file)).tensors) {
+      entries.set(name, { file, dtype });
+    }
   }
-  const sources = locate(fileOf.keys());
-  const parameters: Record<string, HostTensor> = {};
-  let total = 0;
-  for (const [name, dims] of Object.entries(familyTensors(spec))) {
+  const sources = locate(entries.keys());
+  const shapes = familyTensors(spec);
+  const read = async (name: string): Promise<HostTensor> => {
     const source = sources.get(name)!;
-    const file = fileOf.get(source.name)!;
+    const { file } = entries.get(source.name)!;
     const stored = (await readFloatTensors(file, [source.name])).get(source.name)!;
     requireFinite(stored.data, file, source.name);
     const { shape, data } = takeTensor(source, stored);
-    if (shape.join() !== dims.join()) {
+    if (shape.join() !== shapes[name]!.join()) {
       throw inputError(
-        `${printable(file)}: tensor ${source.name} gives ${name} the shape [${shape}], not [${dims}].`,
+        `${printable(file)}: tensor ${source.name} gives ${name} the shape [${shape}], not [${shapes[name]}].`,
         { code: 'bad-tensor', suggestions: ['Check that config.json belongs to the weights.'] },
       );
     }
-    parameters[name] = { dtype: 'float32', shape, values: data };
-    total += data.length;
+    return { dtype: 'float32', shape, values: data };
+  };
+  return {
+    config,
+    spec,
+    names: Object.keys(shapes),
+    read,
+    /** Name of the tensor in transformers' class. */
+    nameOf: (name: string) => nameOf(name).name,
+    /** As stored, e.g. `BF16`. */
+    dtypeOf: (name: string) => entries.get(sources.get(name)!.name)!.dtype,
+  };
+}
+
+async function loadForeign(folder: string): Promise<LoadedModel> {
+  const { config, spec, names, read } = await openForeign(folder);
+  const parameters: Record<string, HostTensor> = {};
+  let total = 0;
+  for (const name of names) {
+    parameters[name] = await read(name);
+    total += parameters[name].values.length;
   }
   const embedding = spec.vocabSize * spec.width;
   return {
     structure: JSON.stringify(config),
     maxPositions: spec.maxPositions,
+    mayPad: (length, padded) => {
+      if (spec.positions.kind !== 'rotary') return true;
+      const { frequencies } = spec.positions;
+      return frequencies(length).join() === frequencies(padded).join();
+    },
     facts: {
       family: spec.family,
       activation: spec.activation,
@@ -133,6 +161,7 @@ async function loadForeign(folder: string): Promise<LoadedModel> {
         columnNorms(parameters[layerName(layer, 'mlp.down_proj')]!.values, spec.width, spec.ff),
       ),
       hiddenStates: (params, tokens, tap) => familyHiddenStates(spec, params, tokens, tap),
+      logits: (params, hidden) => familyLogits(spec, params, hidden),
       losses: (params, hidden, targets) => tokenLosses(familyLogits(spec, params, hidden), targets),
     },
   };

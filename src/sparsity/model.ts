@@ -14,6 +14,8 @@ export interface MeasuredModel {
   downNorms: Float64Array[];
   /** Final hidden states [B·T, D] of tokens [B, T]. */
   hiddenStates(parameters: Record<string, Tensor>, tokens: Tensor, tap?: NeuronTap): Tensor;
+  /** Next-token logits of rows of hidden states: [N, D] → [N, V]. */
+  logits(parameters: Record<string, Tensor>, hidden: Tensor): Tensor;
   /** Next-token losses in nats, [B·T], of hidden states [B·T, D] and targets [B·T]. */
   losses(parameters: Record<string, Tensor>, hidden: Tensor, targets: Tensor): Tensor;
 }
@@ -51,6 +53,7 @@ export function nativeModel(
       columnNorms(tensors.get(layerName(layer, 'mlp.down_proj'))!.data, shape.width, shape.ff),
     ),
     hiddenStates: (params, tokens, tap) => hiddenStates(shape, params, tokens, tap),
+    logits: (params, hidden) => logitsOf(shape, params, hidden),
     losses: (params, hidden, targets) => tokenLosses(logitsOf(shape, params, hidden), targets),
   };
 }

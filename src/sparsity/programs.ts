@@ -62,7 +62,29 @@ const countPerWindow = (mask: Tensor, B: number): Tensor => sum(reshape(cast(mas
 /** Mean over a window's tokens of a value per token: [N] or [N, 1] → [B]. */
 const meanPerWindow = (values: Tensor, B: number, T: number): Tensor => mean(reshape(values, [B, T]), 1);
 const rowNorms = (x: Tensor): Tensor => sqrt(sum(square(x), 1));
-const isNonZero = (x: Tensor): Tensor => notEqual(x, zerosLike(x));
+export const isNonZero = (x: Tensor): Tensor => notEqual(x, zerosLike(x));
+
+/**
+ * Final hidden states [B·T, D] of inputs [B, T] with weak neurons set to 0, each layer seeing what the masked
+ * layers before it produced. With `outputNormRule` and thresholds of 0 nothing is dropped.
+ * @param thresholds [L, 1]
+ * @param seen gets each layer's masked neurons, [B·T, F], in order
+ */
+export function maskedHiddenStates(
+  model: MeasuredModel,
+  rule: Rule,
+  state: ModelState,
+  inputs: Tensor,
+  thresholds: Tensor,
+  seen: (hidden: Tensor) => void,
+): Tensor {
+  return model.hiddenStates(state.parameters, inputs, (layer, neurons) => {
+    const keep = rule.keep(neurons, row(state.norms, layer), cell(thresholds, layer, 0));
+    const hidden = where(keep, neurons.hidden, zerosLike(neurons.hidden));
+    seen(hidden);
+    return hidden;
+  });
+}
 
 export type MaskedResult = {
   /** Mean loss of each window's T predictions in nats, [B]. */
@@ -71,19 +93,13 @@ export type MaskedResult = {
   active: Tensor;
 };
 
-/**
- * The forward pass with weak neurons set to 0, each layer seeing what the masked layers before it produced.
- * With `outputNormRule` and thresholds of 0 it drops nothing: that is the dense pass, bit for bit.
- */
+/** Losses and counts of the masked forward pass; at thresholds of 0 that is the dense pass, bit for bit. */
 export function maskedProgram(model: MeasuredModel, rule: Rule) {
   return (state: ModelState, { tokens, thresholds }: ThresholdInput): MaskedResult => {
     const { inputs, targets, B, T } = inputsAndTargets(tokens);
     const active: Tensor[] = [];
-    const final = model.hiddenStates(state.parameters, inputs, (layer, neurons) => {
-      const keep = rule.keep(neurons, row(state.norms, layer), cell(thresholds, layer, 0));
-      const hidden = where(keep, neurons.hidden, zerosLike(neurons.hidden));
+    const final = maskedHiddenStates(model, rule, state, inputs, thresholds, (hidden) => {
       active.push(countPerWindow(isNonZero(hidden), B));
-      return hidden;
     });
     return {
       loss: meanPerWindow(model.losses(state.parameters, final, targets), B, T),

@@ -12,7 +12,7 @@ const FLOORS: string[][] = [
   ['laws', 'model', 'corpus'],
   ['config', 'checkpoint'],
   ['training', 'sparsity', 'table', 'fit', 'report'],
-  ['sweep', 'doctor', 'demo'],
+  ['downstream', 'sweep', 'doctor', 'demo'],
   ['commands'],
 ];
 /** Rooms whose users need no tensors: importing one must never load tfjs. */

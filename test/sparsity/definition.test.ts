@@ -30,6 +30,7 @@ function lookup(h: number[][], down: number[][]): MeasuredModel {
       const kept = tap ? tap(0, { gate: hidden, up: null, hidden, down: p.down! }) : hidden;
       return matMul(kept, p.down!, false, true);
     },
+    logits: (_, hidden) => matMul(hidden, ones([D, h.length])),
     losses: (_, hidden, targets) => tokenLosses(matMul(hidden, ones([D, h.length])), targets),
   };
 }

@@ -40,6 +40,8 @@ export interface FamilyReading {
    * @throws SparselawError (status 3) naming a tensor that is missing or that no part of the model reads
    */
   locate(stored: Iterable<string>): Map<string, TensorSource>;
+  /** The same by the names of transformers' class with the head, whatever the file calls its tensors. */
+  source(name: string): TensorSource;
 }
 
 /**
@@ -66,7 +68,11 @@ export function readFamily(config: JsonObject, path: string): FamilyReading {
   reader.only('is_decoder', true, false);
   const spec = family.read(reader);
   reader.finish();
-  return { spec, locate: (stored) => locate(family, spec, new Set(stored), path) };
+  return {
+    spec,
+    locate: (stored) => locate(family, spec, new Set(stored), path),
+    source: (name) => family.source(name, spec),
+  };
 }
 
 function locate(
