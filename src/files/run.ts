@@ -15,6 +15,7 @@ export function runPaths(run: string) {
     discardedMetrics: join(run, 'metrics.discarded.jsonl'),
     checkpoints: join(run, 'checkpoints'),
     sparsity: join(run, 'sparsity'),
+    evaluation: join(run, 'evaluation'),
     done: join(run, 'DONE'),
     failed: join(run, 'FAILED.json'),
     lock: join(run, '.lock'),

@@ -74,20 +74,28 @@ export interface Session {
 /** Batches whose results are not yet read: enough to keep a device busy, few enough to stop soon after Ctrl-C. */
 const IN_FLIGHT = 4;
 
-/** Puts the parameters and the column norms on the engine's device. */
-export function openSession(engine: Engine, model: MeasuredModel, options: SessionOptions): Session {
-  const { layers, ff } = model;
-  const B = options.batchWindows;
+/** Puts the parameters and the column norms on the engine's device; the caller disposes them. */
+export function uploadModel(
+  engine: Engine,
+  { layers, ff, parameters, downNorms }: MeasuredModel,
+): ModelState {
   const norms = new Float32Array(layers * ff);
-  model.downNorms.forEach((row, layer) => {
+  downNorms.forEach((row, layer) => {
     norms.set(row, layer * ff);
   });
-  const state: ModelState = {
+  return {
     parameters: Object.fromEntries(
-      Object.entries(model.parameters).map(([name, tensor]) => [name, engine.upload(tensor)]),
+      Object.entries(parameters).map(([name, tensor]) => [name, engine.upload(tensor)]),
     ),
     norms: engine.upload({ dtype: 'float32', shape: [layers, ff], values: norms }),
   };
+}
+
+/** A model on the engine's device. */
+export function openSession(engine: Engine, model: MeasuredModel, options: SessionOptions): Session {
+  const { layers } = model;
+  const B = options.batchWindows;
+  const state = uploadModel(engine, model);
   const spent = { masked: 0, dense: 0 };
   const programs: ProgramCache = options.programs?.cache ?? new Map();
   const prefix = `${options.programs?.structure ?? ''} ${B} `;

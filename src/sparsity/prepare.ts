@@ -12,7 +12,7 @@ import type { Target } from './targets.js';
 import { corpusStream, requireKnown, type TokenStream, textStream } from './text.js';
 import { type Bos, cutWindows, pickWindows, strideWindows, type Windows } from './windows.js';
 
-/** Predictions that one program takes at once: enough to fill the device, little enough for its memory. */
+/** Tokens that one program takes at once: enough to fill the device, little enough for its memory. */
 const BATCH_TOKENS = { xlaCpu: 8192, xlaCuda: 65_536, other: 4096 };
 /** Longest default window of a foreign model. */
 const LONGEST_WINDOW = 2048;
@@ -107,15 +107,14 @@ function batchesOf(windows: Windows): Windows[] {
   );
 }
 
+export function batchTokens(engine: Pick<Engine, 'name' | 'device'>): number {
+  if (engine.name !== 'xla') return BATCH_TOKENS.other;
+  return engine.device === 'cuda' ? BATCH_TOKENS.xlaCuda : BATCH_TOKENS.xlaCpu;
+}
+
 /** The largest batch that the device likes, made smaller so that padding is least. */
 function batchWindows(engine: Engine, windows: Windows): number {
-  const tokens =
-    engine.name !== 'xla'
-      ? BATCH_TOKENS.other
-      : engine.device === 'cuda'
-        ? BATCH_TOKENS.xlaCuda
-        : BATCH_TOKENS.xlaCpu;
-  const most = Math.max(1, Math.floor(tokens / windows.seqLen));
+  const most = Math.max(1, Math.floor(batchTokens(engine) / windows.seqLen));
   return Math.ceil(windows.count / Math.ceil(windows.count / most));
 }
 
