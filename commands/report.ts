@@ -10,7 +10,7 @@ interface ReportResult {
 export default class Report extends BaseCommand<typeof Report> {
   static override summary = 'Write fits, tables and runs as one page that opens without a network.';
   static override description =
-    'Inputs are fit.json files, tables (.csv, .parquet), measurements, run folders, and folders of these. A section ' +
+    'Inputs are fit.json files, tables (.csv, .parquet), measurements, evaluations, run folders, and folders of these. A section ' +
     'appears when its data is there. The page holds everything it needs in one file; --static leaves the script out, ' +
     'for mail and wikis. The same inputs give the same bytes.';
   static override examples = [

@@ -10,6 +10,7 @@ import { pareto } from './charts/pareto.js';
 import { residuals } from './charts/residuals.js';
 import { type LossRow, trainingLoss } from './charts/training-loss.js';
 import { curveOf } from './curves.js';
+import { scoreGroup } from './evaluations.js';
 import { compareNatural } from './format.js';
 import { axisOf, type FitView, type ReportModel, settingOf } from './model.js';
 import type { Series } from './series.js';
@@ -45,6 +46,7 @@ export function chartGroups(model: ReportModel): ChartGroup[] {
     bySize(model, 'width_depth_ratio', 'shape', 'Limit against width and depth'),
     metrics(model),
     paretoFronts(model),
+    scoreGroup(model.sources.evaluations),
     layers(model),
     losses(model),
   ];

@@ -2,6 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { inputError } from '../errors.js';
+import { evaluationSchema, isEvaluationFileName } from '../files/evaluation.js';
 import { type FitFile, fitFileSchema } from '../files/fit.js';
 import {
   type Failure,
@@ -27,6 +28,7 @@ import {
   type MeasuredFolder,
   uniqueNames,
 } from '../table/measurement-files.js';
+import { type EvaluationSource, evaluationSource, readEvaluations } from './evaluations.js';
 
 /** A row of a table: the columns of ours, and every cell as text under its own name. */
 export interface SourceRow {
@@ -60,6 +62,7 @@ export interface Sources {
   fits: FitSource[];
   tables: TableSource[];
   runs: RunSource[];
+  evaluations: EvaluationSource[];
   /** Findings about the inputs that a reader of the report should know. */
   notes: string[];
 }
@@ -69,7 +72,7 @@ export interface Sources {
  * @throws SparselawError (status 3) naming an input that is missing, broken or none of them
  */
 export async function readSources(inputs: readonly string[]): Promise<Sources> {
-  const sources: Sources = { fits: [], tables: [], runs: [], notes: [] };
+  const sources: Sources = { fits: [], tables: [], runs: [], evaluations: [], notes: [] };
   const folders: string[] = [];
   const seen = new Set<string>();
   for (const input of inputs) {
@@ -108,6 +111,9 @@ async function readFileInput(path: string, sources: Sources): Promise<void> {
   const value = parseJson(await readTextFile(path), path);
   if (typeof value === 'object' && value !== null && 'fits' in value) {
     sources.fits.push({ path, file: checkValue(value, fitFileSchema, path) });
+  } else if (isEvaluationFileName(basename(path))) {
+    const evaluation = checkValue(value, evaluationSchema, path);
+    sources.evaluations.push(evaluationSource(evaluation, basename(dirname(path))));
   } else if (typeof value === 'object' && value !== null && 'metric' in value) {
     const measurement = checkValue(value, sparsitySchema, path);
     const id = measurement.runId ?? basename(path);
@@ -118,9 +124,11 @@ async function readFileInput(path: string, sources: Sources): Promise<void> {
       sources.runs.push({ id, path: dirname(path), ...empty, measurements: [measurement] });
     }
   } else {
-    throw inputError(`${printable(path)} is neither a fit nor a measurement.`, {
+    throw inputError(`${printable(path)} is neither a fit nor a measurement nor an evaluation.`, {
       code: 'unknown-input',
-      suggestions: ['A report takes fit.json files, tables (.csv, .parquet), measurements and run folders.'],
+      suggestions: [
+        'A report takes fit.json files, tables (.csv, .parquet), measurements, evaluations and run folders.',
+      ],
     });
   }
 }
@@ -152,13 +160,17 @@ async function readTable(path: string): Promise<TableSource> {
 async function readRuns(folders: readonly string[], sources: Sources): Promise<void> {
   const found: MeasuredFolder[] = [];
   for (const folder of folders) {
-    const hasOther = sources.fits.some(({ path }) => dirname(path) === folder);
-    found.push(
-      ...(await findMeasuredFolders([folder]).catch((error) => {
-        if (hasOther) return [];
-        throw error;
-      })),
-    );
+    const evaluations = await readEvaluations(folder);
+    const hasOther = evaluations.length > 0 || sources.fits.some(({ path }) => dirname(path) === folder);
+    const measured = await findMeasuredFolders([folder]).catch((error) => {
+      if (hasOther) return [];
+      throw error;
+    });
+    found.push(...measured);
+    sources.evaluations.push(...evaluations);
+    for (const { path } of measured) {
+      if (path !== resolve(folder)) sources.evaluations.push(...(await readEvaluations(path)));
+    }
   }
   const unique = [...new Map(found.map((folder) => [folder.path, folder])).values()];
   const ids = uniqueNames(unique.map(({ path }) => path));

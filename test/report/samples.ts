@@ -7,6 +7,7 @@ import { metricsOverTokens } from '../../src/report/charts/metrics-over-tokens.j
 import { neuronFrequencies } from '../../src/report/charts/neuron-frequencies.js';
 import { pareto } from '../../src/report/charts/pareto.js';
 import { residuals } from '../../src/report/charts/residuals.js';
+import { taskScores } from '../../src/report/charts/task-scores.js';
 import { trainingLoss } from '../../src/report/charts/training-loss.js';
 import { axisOf } from '../../src/report/model.js';
 import { assignSeries } from '../../src/report/series.js';
@@ -114,6 +115,32 @@ export const SAMPLES: Record<string, Chart> = {
       { metric: 'fat', setting: 'FAT 9', activationRatio: 0, perplexity: null },
     ],
     densePerplexity: 20,
+  }),
+  'task-scores': taskScores({
+    name: 'task-scores',
+    title: 'piqa: relu-64 at 20M',
+    items: 1838,
+    rows: [
+      ...[0.05, 0.1, 0.2].map((ratio, i) => ({
+        setting: `pplp ${[20, 5, 1][i]} %`,
+        activationRatio: ratio,
+        accuracy: 0.6 + ratio / 4,
+        low: 0.59 + ratio / 4,
+        high: 0.61 + ratio / 4,
+        difference: ratio / 4 - 0.07,
+        differenceError: 0.008,
+      })),
+      {
+        setting: 'topk 0.1',
+        activationRatio: 0.1,
+        accuracy: null,
+        low: null,
+        high: null,
+        difference: null,
+        differenceError: null,
+      },
+    ],
+    dense: { activationRatio: 0.5, accuracy: 0.67 },
   }),
   'layer-heatmap': layerHeatmap({
     name: 'layer-heatmap',
