@@ -62,6 +62,8 @@ export const measureSchema = z
       tolerance: number(1e-7, 0.5).optional(),
       protocol: choice(PROTOCOL_NAMES).default('dataset'),
       sharedCett: text.regex(/^last:[1-9]\d*$/, 'must be of the form last:5').optional(),
+      /** Only the run's last so many checkpoints. */
+      last: count(1).optional(),
       compat: z.boolean('must be true or false').default(false),
       engine: choice(ENGINE_CHOICES).optional(),
       device: choice(DEVICES).optional(),

@@ -21,11 +21,14 @@ export async function measureRun(
   measure: readonly MeasureSettings[],
   { signal, onProgress }: MeasureRunOptions,
 ): Promise<void> {
-  const targets = await resolveTarget(run);
-  const total = measure.length * targets.length;
+  const all = await resolveTarget(run);
+  const chosen = measure.map(({ last }) => (last === undefined ? all : all.slice(-last)));
+  const total = chosen.reduce((sum, targets) => sum + targets.length, 0);
+  let before = 0;
   for (const [index, settings] of measure.entries()) {
-    const { metric, engine, device, precision, sharedCett, ...others } = settings;
-    const before = index * targets.length;
+    const { metric, engine, device, precision, sharedCett, last: _, ...others } = settings;
+    const targets = chosen[index]!;
+    const done = before;
     await measureTargets(targets, {
       ...others,
       metrics: [...new Set(metric)],
@@ -37,7 +40,8 @@ export async function measureRun(
       engine: engine ?? config.engine,
       engineOptions: { device: device ?? config.device ?? undefined, precision },
       signal,
-      onProgress: (event) => onProgress({ ...event, done: before + event.done, total }),
+      onProgress: (event) => onProgress({ ...event, done: done + event.done, total }),
     });
+    before += targets.length;
   }
 }

@@ -1,6 +1,8 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -34,6 +36,8 @@ export async function startCluster(): Promise<Cluster> {
   const folder = await mkdtemp(join(tmpdir(), 'sparselaw-slurm-'));
   const inside = (name: string) => join(folder, name);
   for (const name of ['state', 'spool-n1', 'spool-n2']) await mkdir(inside(name));
+  // Free ones: another run of this test may be under way on this host.
+  const [controllerPort, firstPort, secondPort] = (await freePorts(3)) as [number, number, number];
   const host = hostname().split('.')[0]!;
   const node = (name: string, port: number) =>
     `NodeName=${name} NodeHostname=${host} NodeAddr=127.0.0.1 Port=${port} CPUs=1 RealMemory=4000 State=UNKNOWN`;
@@ -48,7 +52,7 @@ export async function startCluster(): Promise<Cluster> {
     SlurmdSpoolDir: inside('spool-%n'),
     SlurmctldPidFile: inside('slurmctld.pid'),
     SlurmdPidFile: inside('slurmd-%n.pid'),
-    SlurmctldPort: 16827,
+    SlurmctldPort: controllerPort,
     ProctrackType: 'proctrack/linuxproc',
     TaskPlugin: 'task/none',
     SwitchType: 'switch/none',
@@ -64,8 +68,8 @@ export async function startCluster(): Promise<Cluster> {
   };
   const lines = [
     ...Object.entries(settings).map(([key, value]) => `${key}=${value}`),
-    node('n1', 16831),
-    node('n2', 16832),
+    node('n1', firstPort),
+    node('n2', secondPort),
     'PartitionName=main Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP',
   ];
   await writeFile(inside('slurm.conf'), `${lines.join('\n')}\n`);
@@ -125,6 +129,14 @@ export async function startCluster(): Promise<Cluster> {
     throw error;
   }
   return { env, killNode: (name) => void daemons.get(name)!.kill('SIGKILL'), stop };
+}
+
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
+  await Promise.all(servers.map((server) => once(server, 'listening')));
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
+  return ports;
 }
 
 async function until(ready: () => Promise<boolean>, what: string, log: string): Promise<void> {

@@ -21,6 +21,7 @@ let folder: string;
 beforeAll(async () => {
   if (lacks) return;
   folder = await mkdtemp(join(tmpdir(), 'sparselaw-sweep-slurm-'));
+  await writeTinyCorpus(join(folder, 'corpus'));
   cluster = await startCluster();
 });
 afterAll(async () => {
@@ -131,6 +132,28 @@ it.skipIf(lacks)('ends with every run done and none done twice, though a node an
     ),
   );
   for (const { id } of runs) expect(table).toContain(id);
+});
+
+it.skipIf(lacks)('saves and goes back into the queue before the time limit', async () => {
+  const data = join(folder, 'corpus');
+  const long = grid(data)
+    .replace(`tokens: ${32 * STEPS}`, `tokens: ${32 * 6 * STEPS}`)
+    .replace(/product:[\s\S]*?measure:/, 'measure:')
+    // A limit of one minute; Slurm may send the signal up to a minute earlier than asked.
+    .replace('time: 5', 'time: 1\n  saveSeconds: 30');
+  await writeFile(join(folder, 'long.yaml'), long);
+  const study = join(folder, 'long');
+  const run = (...args: string[]) => sparselaw(['sweep', ...args], { cwd: folder, env: cluster.env });
+  const submitted = await run('run', 'long.yaml', '--out', study, '--executor', 'slurm', '--json');
+  const [{ id }] = (JSON.parse(submitted.stdout) as { runs: [RunView] }).runs;
+  await waitFor(async () => (await readStatus(study, id))?.state === 'done' || undefined, 550);
+  const { attempts } = await statusOf(study, id);
+  // Each but the last was stopped in time, saved, and went on in the same job.
+  expect(attempts.length).toBeGreaterThan(2);
+  expect(attempts.slice(0, -2).map(({ outcome }) => outcome)).toEqual(attempts.slice(2).map(() => 'stopped'));
+  expect(new Set(attempts.slice(0, -1).map(({ job }) => job)).size).toBe(1);
+  const { sessions } = await readJson(runPaths(sweepPaths(study).run(id)).provenance, provenanceSchema);
+  for (const [i, session] of sessions.slice(1).entries()) expect(session.fromStep).toBe(sessions[i]!.toStep);
 });
 
 const statusOf = async (study: string, id: string): Promise<RunStatus> => (await readStatus(study, id))!;

@@ -1,0 +1,101 @@
+import { describe, expect, it } from 'vitest';
+import { divideCores, divideMachine, keepTo, parseCores } from '../../src/sweep/executors/devices.js';
+import { arrayScript, finishScript } from '../../src/sweep/executors/slurm-script.js';
+import { slurmSchema } from '../../src/sweep/grid-schema.js';
+import { trainingSeconds } from '../../src/sweep/rates.js';
+
+describe('divideMachine', () => {
+  it('gives each run a GPU of its own', () => {
+    const shares = divideMachine({ gpus: ['2', '5', '7'], parallel: 2 });
+    expect(shares.map((share) => keepTo(share).env)).toEqual([
+      { CUDA_VISIBLE_DEVICES: '2' },
+      { CUDA_VISIBLE_DEVICES: '5' },
+    ]);
+    expect(divideMachine({ gpus: ['0', '1'] })).toHaveLength(2);
+    expect(() => divideMachine({ gpus: ['0'], parallel: 2 })).toThrow(
+      expect.objectContaining({
+        exitStatus: 2,
+        message: '--parallel 2: each run takes a GPU, and there are 1.',
+      }),
+    );
+  });
+
+  it('gives each run its cores without GPUs, and one run all of them', () => {
+    expect(divideMachine({ gpus: [] })).toEqual([{}]);
+    expect(divideMachine({ gpus: [], parallel: 2 }).every(({ cores }) => cores !== undefined)).toBe(true);
+    expect(divideCores([0, 1, 2, 3, 8], 2)).toEqual([
+      [0, 1],
+      [2, 3, 8],
+    ]);
+    expect(divideCores([4, 5], 3)).toEqual([[4], [5], [4]]);
+    expect(parseCores('0-2,5')).toEqual([0, 1, 2, 5]);
+  });
+});
+
+describe('trainingSeconds', () => {
+  const rates = [
+    { flopsPerToken: 1e6, tokensPerSecond: 1000 },
+    { flopsPerToken: 1e8, tokensPerSecond: 100 },
+  ];
+  it.each([
+    ['the smallest that was measured', 1e6, 1],
+    ['smaller ones, which overheads bound', 1e3, 1],
+    ['between, on logarithmic axes', 1e7, Math.sqrt(10)],
+    ['the largest', 1e8, 10],
+    ['larger ones, at the same FLOP/s', 1e9, 100],
+  ])('of %s', (_, flopsPerToken, seconds) => {
+    expect(trainingSeconds(flopsPerToken, 1000, rates)).toBeCloseTo(seconds, 9);
+  });
+});
+
+describe('the batch scripts of Slurm', () => {
+  const slurm = slurmSchema.parse({
+    partition: 'gpu',
+    account: 'lab',
+    time: '2:00:00',
+    gres: 'gpu:1',
+    cpusPerTask: 4,
+    mem: '16G',
+    throttle: 8,
+    saveSeconds: 90,
+    extra: ['--constraint=h100', '--comment=two words'],
+    setup: ['module load cuda'],
+  });
+  const common = { cwd: '/work/my study', slurm, program: '/opt/it/run.js', log: '/s/logs/slurm-%A_%a.log' };
+
+  it('hold what the grid says, and go back into the queue', () => {
+    const script = arrayScript({
+      ...common,
+      name: 'sparselaw-train',
+      stage: 'train',
+      manifest: '/s/slurm/ids.txt',
+      tasks: 12,
+      folder: '/s',
+    });
+    for (const line of [
+      '#SBATCH --array=1-12%8',
+      '#SBATCH --signal=B:USR1@90',
+      '#SBATCH --requeue',
+      '#SBATCH --partition=gpu',
+      '#SBATCH --account=lab',
+      '#SBATCH --time=2:00:00',
+      '#SBATCH --gres=gpu:1',
+      '#SBATCH --cpus-per-task=4',
+      '#SBATCH --mem=16G',
+      '#SBATCH --constraint=h100',
+      '#SBATCH --comment="two words"',
+      '#SBATCH --chdir="/work/my study"',
+      'module load cuda',
+    ]) {
+      expect(script.split('\n')).toContain(line);
+    }
+    expect(script).toContain(`run.js sweep task /s "$run" --stage train &`);
+    expect(script).toContain('scontrol requeue "$');
+  });
+
+  it('need no GPU for the table', () => {
+    const script = finishScript({ ...common, name: 'finish' }, [['table', 'a b', '--out', 't.csv']]);
+    expect(script).not.toContain('--gres');
+    expect(script).toContain("run.js table 'a b' --out t.csv || status=$?");
+  });
+});
