@@ -5,10 +5,12 @@ import type { Engine, EngineName, EngineOptions, HostTensor, Program, TensorTree
 import { disposeTree, flatten, mapTree } from './tree.js';
 
 /** What an eager engine says of itself; its name is also its tfjs backend's. */
-export type EagerFacts = Pick<Engine, 'name' | 'deviceDescription' | 'deterministic' | 'versions'>;
+export type EagerFacts = Pick<Engine, 'name' | 'deviceDescription' | 'deterministic' | 'versions'> &
+  Partial<Pick<Engine, 'device' | 'precision'>>;
 
 /**
- * An engine that runs each function op by op on the tfjs backend of the same name, on the CPU, in float32.
+ * An engine that runs each function op by op on the tfjs backend of the same name, unless told otherwise on the CPU
+ * and in float32.
  * Nothing is compiled: shapes may change between runs, and the first run costs no more than the next.
  * @throws SparselawError (status 4) when the backend cannot start.
  */
@@ -20,9 +22,9 @@ export async function openEager(facts: EagerFacts): Promise<Engine> {
       suggestions: ['Run `sparselaw doctor` to see which engines work here.'],
     });
   return {
-    ...facts,
     device: 'cpu',
     precision: 'float32',
+    ...facts,
     upload: (values) => onBackend(facts.name, () => fromHost(values)),
     compile: (fn, { donate }) => eagerProgram(facts.name, fn, donate ?? false),
     fold,

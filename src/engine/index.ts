@@ -1,5 +1,4 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { engineError } from '../errors.js';
 
 /** Engines by name; `cpu` (tfjs's plain JavaScript backend) is the slow reference that tests compare with. */
 export type EngineName = 'xla' | 'tensorflow' | 'wasm' | 'cpu';
@@ -96,12 +95,7 @@ type Opener = (options: EngineOptions) => Promise<Engine>;
 /** Engine modules load their backend when opened, so commands that need no tensors never pay for them. */
 const openers: Record<EngineName, Opener> = {
   xla: async (options) => (await import('./xla/index.js')).openXla(options),
-  tensorflow: async () => {
-    throw engineError('The engine `tensorflow` is not available yet.', {
-      code: 'engine-unavailable',
-      suggestions: ['Use --engine xla or --engine wasm.'],
-    });
-  },
+  tensorflow: async (options) => (await import('./tensorflow/index.js')).openTensorflow(options),
   wasm: async (options) => (await import('./wasm.js')).openWasm(options),
   cpu: async (options) => (await import('./cpu.js')).openCpu(options),
 };

@@ -2,8 +2,10 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { engineError } from '../../errors.js';
 import { sha256File } from '../../io/hash.js';
+import type { TensorflowLocation } from '../tensorflow/find.js';
 import { findJaxCuda } from './jax-environment.js';
 import { RECIPES } from './recipes.js';
+import { TENSORFLOW, TENSORFLOW_CUDA12 } from './recipes-tensorflow.js';
 import { pluginFolder, readInstalled, verifyInstalled } from './store.js';
 
 /** A plugin found on this machine, verified. */
@@ -22,6 +24,9 @@ export interface PluginLocation {
   /** XLA options that every program compiled with it needs. */
   readonly overrides: Readonly<Record<string, string>>;
 }
+
+const recipesFor = (device: 'cpu' | 'cuda') =>
+  RECIPES.filter((recipe) => recipe.engine === 'xla' && recipe.device === device);
 
 /** Tells XLA where the wheels keep CUDA's device library and assembler. */
 const cudaOverrides = (folder: string | undefined): PluginLocation['overrides'] =>
@@ -60,7 +65,7 @@ async function namedPlugin(name: string, device: 'cpu' | 'cuda'): Promise<Plugin
 export async function findPlugin(device: 'cpu' | 'cuda'): Promise<PluginLocation> {
   const named = process.env.SPARSELAW_PJRT_PLUGIN;
   if (named) return namedPlugin(named, device);
-  for (const recipe of RECIPES.filter((candidate) => candidate.device === device)) {
+  for (const recipe of recipesFor(device)) {
     const installed = await readInstalled(recipe);
     if (!installed) continue;
     await verifyInstalled(recipe, installed);
@@ -78,9 +83,32 @@ export async function findPlugin(device: 'cpu' | 'cuda'): Promise<PluginLocation
   }
   const foreign = device === 'cuda' ? await findJaxCuda() : undefined;
   if (foreign) return foreign;
-  const names = RECIPES.filter((recipe) => recipe.device === device).map((recipe) => recipe.name);
+  const names = recipesFor(device).map((recipe) => recipe.name);
   throw engineError(`No XLA plugin for ${device} is installed.`, {
     code: 'plugin-missing',
     suggestions: names.map((name) => `sparselaw engine install ${name}`),
   });
+}
+
+/**
+ * The installed TensorFlows, the build for GPUs first.
+ * @throws SparselawError (status 4) when one is damaged
+ */
+export async function findInstalledTensorflow(): Promise<TensorflowLocation[]> {
+  const found: TensorflowLocation[] = [];
+  for (const recipe of [TENSORFLOW_CUDA12, TENSORFLOW]) {
+    const installed = await readInstalled(recipe);
+    if (!installed) continue;
+    await verifyInstalled(recipe, installed);
+    const folder = pluginFolder(recipe);
+    found.push({
+      kind: 'installed',
+      name: recipe.archive!.package,
+      folder,
+      binding: join(folder, recipe.library),
+      version: recipe.archive!.version,
+      builtFor: recipe.device,
+    });
+  }
+  return found;
 }

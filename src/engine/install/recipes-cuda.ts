@@ -2,14 +2,14 @@ import type { PinnedWheel, PluginRecipe } from './recipes.js';
 
 type Row = readonly [name: string, version: string, sha256: string, bytes: number];
 
-const pinned = (rows: readonly Row[]): PluginRecipe['wheels'] =>
+export const pinned = (rows: readonly Row[]): PluginRecipe['wheels'] =>
   rows.map(([name, version, sha256, bytes]): PinnedWheel => ({ package: name, version, sha256, bytes })) as [
     PinnedWheel,
     ...PinnedWheel[],
   ];
 
 /** Tags of NVIDIA's and JAX's wheels; pip takes only the tags it is given. */
-const PLATFORMS = [
+export const PLATFORMS = [
   'manylinux_2_27_x86_64',
   'manylinux_2_25_x86_64',
   'manylinux_2_17_x86_64',
@@ -102,7 +102,7 @@ const CUDA13_WHEELS = pinned([
 ]);
 
 /** CUDA 12.9: runs on drivers from 525. */
-const CUDA12_WHEELS = pinned([
+export const CUDA12_WHEELS = pinned([
   [
     'jax-cuda12-pjrt',
     '0.11.2',
@@ -185,6 +185,7 @@ const CUDA12_WHEELS = pinned([
 
 export const XLA_CUDA13: PluginRecipe = {
   name: 'xla-cuda13',
+  engine: 'xla',
   device: 'cuda',
   summary: 'XLA for NVIDIA GPUs, CUDA 13 (driver 580 or later)',
   wheels: CUDA13_WHEELS,
@@ -210,6 +211,7 @@ export const XLA_CUDA13: PluginRecipe = {
 
 export const XLA_CUDA12: PluginRecipe = {
   name: 'xla-cuda12',
+  engine: 'xla',
   device: 'cuda',
   summary: 'XLA for NVIDIA GPUs, CUDA 12 (driver 525 or later)',
   wheels: CUDA12_WHEELS,

@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import { SparselawError } from '../../errors.js';
-import { RECIPES } from './recipes.js';
+import { downloadBytes, RECIPES } from './recipes.js';
 import { pluginFolder, readInstalled, verifyInstalled } from './store.js';
 
 /** One plugin that can be installed, and whether it is. */
 export interface PluginStatus {
   readonly name: string;
+  readonly engine: 'xla' | 'tensorflow';
   readonly device: 'cpu' | 'cuda';
   readonly summary: string;
   /** `ready`: there and byte for byte as pinned. */
@@ -24,11 +25,12 @@ export async function listPlugins(): Promise<PluginStatus[]> {
     RECIPES.map(async (recipe): Promise<PluginStatus> => {
       const common = {
         name: recipe.name,
+        engine: recipe.engine,
         device: recipe.device,
         summary: recipe.summary,
         package: recipe.wheels[0].package,
         version: recipe.wheels[0].version,
-        downloadBytes: recipe.wheels.reduce((sum, { bytes }) => sum + bytes, 0),
+        downloadBytes: downloadBytes(recipe),
       };
       try {
         const installed = await readInstalled(recipe);

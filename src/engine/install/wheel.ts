@@ -116,14 +116,20 @@ async function extract(file: FileHandle, path: string, entry: Entry, target: str
 
 /**
  * Unpacks a wheel into a folder, without Python. The caller has checked its hash.
+ * @param only beginnings of the paths that are taken; all without it
  * @throws SparselawError (status 4) when it is no zip file, or one that reaches outside of the folder
  */
-export async function unpackWheel(path: string, folder: string, signal?: AbortSignal): Promise<void> {
+export async function unpackWheel(
+  path: string,
+  folder: string,
+  { signal, only }: { signal?: AbortSignal; only?: readonly string[] } = {},
+): Promise<void> {
   const file = await open(path, 'r');
   try {
     for (const entry of await readDirectory(file, path)) {
       signal?.throwIfAborted();
       if (entry.name.endsWith('/')) continue;
+      if (only && !only.some((beginning) => entry.name.startsWith(beginning))) continue;
       if (!isSafe(entry.name)) throw badWheel(path, `${JSON.stringify(entry.name)} leaves the folder`);
       if (entry.method !== STORED && entry.method !== DEFLATED) {
         throw badWheel(path, `${entry.name} is packed by method ${entry.method}`);
