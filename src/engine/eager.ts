@@ -6,7 +6,7 @@ import { disposeTree, flatten, mapTree } from './tree.js';
 
 /** What an eager engine says of itself; its name is also its tfjs backend's. */
 export type EagerFacts = Pick<Engine, 'name' | 'deviceDescription' | 'deterministic' | 'versions'> &
-  Partial<Pick<Engine, 'device' | 'precision'>>;
+  Partial<Pick<Engine, 'device' | 'precision' | 'prefersFewOps'>>;
 
 /**
  * An engine that runs each function op by op on the tfjs backend of the same name, unless told otherwise on the CPU
@@ -54,7 +54,8 @@ export function refuseUnlessPlainCpu(name: EngineName, { device, precision }: En
     });
 }
 
-const fromHost = ({ values, shape, dtype }: HostTensor): Tensor => tensor(values, [...shape], dtype);
+/** Copied: tfjs keeps the array that it is given, which stays the caller's. */
+const fromHost = ({ values, shape, dtype }: HostTensor): Tensor => tensor(values.slice(), [...shape], dtype);
 
 /** tfjs has one current backend a process; every entry point takes its own, whoever ran before. */
 function onBackend<T>(name: string, use: () => T): T {

@@ -59,6 +59,8 @@ export interface Engine {
   readonly precision: Precision;
   /** Whether the same program on the same input gives the same bytes every time. */
   readonly deterministic: boolean;
+  /** Whether every op costs host time, so that few ops on large tensors are faster than many on small ones. */
+  readonly prefersFewOps?: boolean;
   /** Versions that belong in a run's provenance, e.g. `{ plugin: 'lammps-jax-pjrt-cpu 0.11.2' }`. */
   readonly versions: Readonly<Record<string, string>>;
   /** Copies values to the device; the caller disposes the tensor. */

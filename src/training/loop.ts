@@ -1,14 +1,13 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { type Config, shapeOf } from '../config.js';
+import type { Config } from '../config.js';
 import type { Engine } from '../engine/index.js';
 import { disposeTree } from '../engine/tree.js';
 import { numericsError } from '../errors.js';
 import type { HostParameters } from '../model/fold-mup.js';
-import { parameterShapes } from '../model/parameters.js';
-import { type AdamwState, biasCorrections, type TensorMap } from './adamw.js';
+import { type AdamwState, biasCorrections } from './adamw.js';
 import type { TrainingData } from './data.js';
 import { learningRateAt } from './schedule.js';
-import { compileStep, compileValidation } from './step.js';
+import { compileStep, compileValidation, layoutFor } from './step.js';
 import { type Validation, validate } from './validate.js';
 
 /** What a step tells once its values have arrived, some steps after it was queued. */
@@ -62,11 +61,15 @@ export interface TrainerOptions {
 
 export function createTrainer(options: TrainerOptions): Trainer {
   const { engine, config, data, steps, onReport } = options;
-  const shape = shapeOf(config);
+  const layout = layoutFor(engine, config);
   const program = compileStep(engine, config);
-  const validation = compileValidation(engine, shape);
+  const validation = compileValidation(engine, config);
   const rows = config.batchTokens / config.seqLen / config.accumulate;
-  let state = uploadState(engine, parameterShapes(shape), options.state);
+  let state: AdamwState = {
+    parameters: layout.upload(engine, options.state.parameters),
+    firstMoment: layout.upload(engine, options.state.firstMoment),
+    secondMoment: layout.upload(engine, options.state.secondMoment),
+  };
   let step = options.step;
   let failure: Error | undefined;
   const inFlight: Promise<void>[] = [];
@@ -130,9 +133,9 @@ export function createTrainer(options: TrainerOptions): Trainer {
     drain: () => settle(0),
     validate: () => validate(engine, validation, state.parameters, data, rows),
     download: async () => ({
-      parameters: await downloadMap(state.parameters),
-      firstMoment: await downloadMap(state.firstMoment),
-      secondMoment: await downloadMap(state.secondMoment),
+      parameters: await layout.download(state.parameters),
+      firstMoment: await layout.download(state.firstMoment),
+      secondMoment: await layout.download(state.secondMoment),
     }),
     dispose() {
       batch?.dispose();
@@ -141,31 +144,6 @@ export function createTrainer(options: TrainerOptions): Trainer {
       validation.dispose();
     },
   };
-}
-
-function uploadState(
-  engine: Engine,
-  shapes: Readonly<Record<string, number[]>>,
-  state: HostState,
-): AdamwState {
-  const upload = (group: HostParameters): TensorMap =>
-    Object.fromEntries(
-      Object.entries(shapes).map(([name, shape]) => [
-        name,
-        engine.upload({ dtype: 'float32', shape, values: group[name]! }),
-      ]),
-    );
-  return {
-    parameters: upload(state.parameters),
-    firstMoment: upload(state.firstMoment),
-    secondMoment: upload(state.secondMoment),
-  };
-}
-
-async function downloadMap(tensors: TensorMap): Promise<HostParameters> {
-  const values: Record<string, Float32Array> = {};
-  for (const [name, tensor] of Object.entries(tensors)) values[name] = (await tensor.data()) as Float32Array;
-  return values;
 }
 
 const diverged = (what: string, value: number, step: number, tokens: number) =>

@@ -19,6 +19,7 @@ import { isMatrix, learningRateFactor, parameterShapes } from '../model/paramete
 import type { ModelShape } from '../model/shape.js';
 import { forward, tokenLosses } from '../model/transformer.js';
 import { type AdamwOptions, type AdamwState, adamwStep, type TensorMap } from './adamw.js';
+import { flatLayout, type StateLayout, separateLayout } from './state-layout.js';
 
 export interface StepInput {
   readonly [key: string]: Tensor;
@@ -73,60 +74,80 @@ export function lossAndGradients(
   return { loss: value as Scalar, gradients: Object.fromEntries(names.map((name, i) => [name, grads[i]!])) };
 }
 
-/** One optimiser step as one program: forward, backward, accumulation, clipping and AdamW together. */
+/** The layout of the state that suits an engine. */
+export function layoutFor(engine: Engine, config: Config): StateLayout {
+  const layout = engine.prefersFewOps ? flatLayout : separateLayout;
+  return layout(parameterShapes(shapeOf(config)), adamwOptions(config));
+}
+
+/**
+ * One optimiser step as one program: forward, backward, accumulation, clipping and AdamW together.
+ * Its state is laid out as `layoutFor` says.
+ */
 export function compileStep(engine: Engine, config: Config): Program<AdamwState, StepInput, StepResult> {
   const shape = shapeOf(config);
-  const options = adamwOptions(config);
+  const layout = layoutFor(engine, config);
   const step = (state: AdamwState, { tokens, scalars }: StepInput): StepResult => {
-    const { loss, gradients } = accumulated(engine, shape, state.parameters, tokens);
+    const { loss, gradients } = accumulated(engine, shape, layout, state.parameters, tokens);
     const at = (index: number) => reshape(slice(scalars, [index], [1]), []);
     const rates = { learningRate: at(0), firstCorrection: at(1), secondCorrection: at(2) };
-    const next = adamwStep(state, gradients, rates, options);
+    const next = adamwStep(state, gradients, rates, layout.optimiser);
     return { state: next.state, metrics: stack([loss, next.gradientNorm]) };
   };
   return engine.compile(step, { name: 'train-step', donate: true });
 }
 
-/** Mean over micro-batches, which have equally many tokens: equal to the mean over the whole batch. */
-function accumulated(engine: Engine, shape: ModelShape, parameters: TensorMap, tokens: Tensor) {
+/**
+ * Loss and gradient, laid out as the state. Means over micro-batches, which have equally many tokens: equal to the
+ * mean over the whole batch.
+ */
+function accumulated(
+  engine: Engine,
+  shape: ModelShape,
+  layout: StateLayout,
+  state: TensorMap,
+  tokens: Tensor,
+): { loss: Scalar; gradients: TensorMap } {
   const [count, rows, width] = tokens.shape as [number, number, number];
-  if (count === 1) return lossAndGradients(shape, parameters, reshape(tokens, [rows, width]));
+  const parameters = layout.parametersOf(state);
+  const ofRows = (some: Tensor) => {
+    const { loss, gradients } = lossAndGradients(shape, parameters, some);
+    return { loss, gradients: layout.layOut(gradients) };
+  };
+  if (count === 1) return ofRows(reshape(tokens, [rows, width]));
   type Sums = { loss: Tensor; gradients: TensorMap };
-  const zeros = Object.fromEntries(
-    Object.entries(parameters).map(([name, value]) => [name, zerosLike(value)]),
-  );
+  const mapped = (map: (name: string) => Tensor): TensorMap =>
+    Object.fromEntries(Object.keys(state).map((name) => [name, map(name)]));
   const sums = engine.fold<Sums, { rows: Tensor }>(
     (carry, input) => {
-      const { loss, gradients } = lossAndGradients(shape, parameters, input.rows);
+      const { loss, gradients } = ofRows(input.rows);
       return {
         loss: add(carry.loss, loss),
-        gradients: Object.fromEntries(
-          Object.entries(gradients).map(([name, value]) => [name, add(carry.gradients[name]!, value)]),
-        ),
+        gradients: mapped((name) => add(carry.gradients[name]!, gradients[name]!)),
       };
     },
-    { loss: scalar(0), gradients: zeros },
+    { loss: scalar(0), gradients: mapped((name) => zerosLike(state[name]!)) },
     { rows: tokens },
   );
   return {
     loss: div(sums.loss, count) as Scalar,
-    gradients: Object.fromEntries(
-      Object.entries(sums.gradients).map(([name, value]) => [name, div(value, count)]),
-    ),
+    gradients: mapped((name) => div(sums.gradients[name]!, count)),
   };
 }
 
 export type ValidationInput = { readonly rows: Tensor };
 
-/** Summed loss of each row, [rows] nats: summed further in double on the host. */
+/** Summed loss of each row, [rows] nats: summed further in double on the host. Takes the state's parameters. */
 export function compileValidation(
   engine: Engine,
-  shape: ModelShape,
+  config: Config,
 ): Program<TensorMap, ValidationInput, Tensor> {
+  const shape = shapeOf(config);
+  const layout = layoutFor(engine, config);
   return engine.compile(
-    (parameters: TensorMap, { rows }: ValidationInput): Tensor => {
+    (state: TensorMap, { rows }: ValidationInput): Tensor => {
       const [count, width] = rows.shape as [number, number];
-      return sum(reshape(rowLosses(shape, parameters, rows), [count, width - 1]), 1);
+      return sum(reshape(rowLosses(shape, layout.parametersOf(state), rows), [count, width - 1]), 1);
     },
     { name: 'validation', donate: false },
   );

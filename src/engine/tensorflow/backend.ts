@@ -4,7 +4,9 @@ import type { Tensor, TensorInfo } from '@tensorflow/tfjs-core';
 export interface Binding {
   readonly TF_Version: string;
   readonly TF_ATTR_BOOL: number;
+  readonly TF_ATTR_INT: number;
   readonly TF_ATTR_TYPE: number;
+  readonly TF_FLOAT: number;
   readonly TF_INT32: number;
   createTensor(
     shape: readonly number[],
@@ -12,6 +14,19 @@ export interface Binding {
     values: Float32Array | Int32Array | Uint8Array,
   ): number;
   deleteTensor(id: number): void;
+  executeOp(
+    name: string,
+    attributes: readonly OpAttribute[],
+    inputs: readonly number[],
+    outputs: number,
+  ): OutputMetadata[];
+}
+
+/** A tensor as the binding describes it. */
+export interface OutputMetadata {
+  id: number;
+  shape: number[];
+  dtype: number;
 }
 
 interface TensorData {
@@ -39,6 +54,7 @@ export interface NodeBackend {
     attributes: readonly OpAttribute[],
     inputs: readonly TensorInfo[],
   ): Tensor;
+  createOutputTensor(metadata: OutputMetadata): Tensor;
   getDTypeInteger(dtype: string): number;
 }
 

@@ -38,6 +38,7 @@ export async function openTensorflow(options: EngineOptions = {}): Promise<Engin
     device: chosen.device,
     precision,
     deviceDescription: chosen.deviceDescription,
+    prefersFewOps: true,
     // Scattered sums on a GPU are added in the order in which threads arrive.
     deterministic: chosen.device === 'cpu',
     versions: {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { registerBackend, engine as tfjs } from '@tensorflow/tfjs-core';
 import { keepConstants, type NodeBackend } from './backend.js';
 import type { TensorflowLocation } from './find.js';
+import { registerTensorflowKernels } from './kernels.js';
 import { BINDING, NODE_PACKAGE, TFJS_CORE } from './layout.js';
 
 /** Also the name of the tfjs backend. */
@@ -28,6 +29,7 @@ export function loadTensorflow(location: TensorflowLocation): LoadedTensorflow {
   else requireWithoutChoosing(() => require(location.folder));
   const backend = tfjs().findBackend(BACKEND) as unknown as NodeBackend;
   keepConstants(backend);
+  registerTensorflowKernels();
   loaded = { backend, tensorflowVersion: backend.binding.TF_Version };
   return loaded;
 }
