@@ -141,7 +141,11 @@ export default class Measure extends BaseCommand<typeof Measure> {
       out: flags.out,
       force: flags.force ?? false,
       engine: flags.engine ?? 'auto',
-      engineOptions: { device: flags.device, precision: flags.precision },
+      engineOptions: {
+        device: flags.device,
+        precision: flags.precision,
+        onWarning: (message) => this.warn(message),
+      },
       signal: this.interruption(),
       onProgress: this.progress(),
     });

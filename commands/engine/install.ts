@@ -3,13 +3,16 @@ import type { PluginStatus } from '../../src/engine/install/index.js';
 import { BaseCommand } from '../_base.js';
 
 export default class EngineInstall extends BaseCommand<typeof EngineInstall> {
-  static override summary = 'Install a PJRT plugin: what XLA programs run on.';
+  static override summary =
+    'Install what an engine runs on: a PJRT plugin for xla, TensorFlow for tensorflow.';
   static override description =
-    'Python’s pip downloads the pinned wheel (python3 with pip is needed for that; its mirrors and proxies hold), ' +
-    'its hash is checked, and the plugin moves into $SPARSELAW_CACHE_DIR, else the user’s cache folder. ' +
-    'Where it is installed already, nothing happens.';
+    'Python’s pip downloads the pinned wheels (python3 with pip is needed for that; its mirrors and proxies hold), ' +
+    'and npm the JavaScript of tfjs-node-gpu for tensorflow; hashes are checked, and all of it moves into ' +
+    '$SPARSELAW_CACHE_DIR, else the user’s cache folder. Nothing is compiled, and node_modules stays as it is. ' +
+    'Where it is installed already, nothing happens; what an interrupted download had whole, pip has kept.';
   static override examples = [
     { description: 'For the processor', command: '<%= config.bin %> <%= command.id %> xla-cpu' },
+    { description: 'TensorFlow, 274 MB', command: '<%= config.bin %> <%= command.id %> tensorflow' },
     {
       description: 'From a wheel downloaded elsewhere',
       command:
@@ -17,11 +20,12 @@ export default class EngineInstall extends BaseCommand<typeof EngineInstall> {
     },
   ];
   static override args = {
-    name: Args.string({ description: 'A plugin of `engine list`.', required: true }),
+    name: Args.string({ description: 'A name of `engine list`.', required: true }),
   };
   static override flags = {
     from: Flags.string({
-      summary: 'A wheel file, or a folder of wheels, to install without network or Python.',
+      summary:
+        'A wheel file, or a folder of wheels (and npm’s archive), to install without network or Python.',
       helpValue: 'WHEEL',
     }),
   };

@@ -1,11 +1,11 @@
 import type { PluginStatus } from '../../src/engine/install/index.js';
 import { BaseCommand } from '../_base.js';
-import { formatCount } from '../_progress.js';
+import { formatBytes } from '../_progress.js';
 
 export default class EngineList extends BaseCommand<typeof EngineList> {
-  static override summary = 'List the XLA plugins and which of them are installed.';
+  static override summary = 'List what the engines xla and tensorflow run on, and what of it is installed.';
   static override description =
-    'Installed plugins are hashed and compared with the pinned SHA-256. The engine wasm needs no plugin.';
+    'What is installed is compared with the pinned SHA-256. The engine wasm needs nothing of it.';
   static override examples = [
     { description: 'What can run here', command: '<%= config.bin %> <%= command.id %>' },
     {
@@ -28,13 +28,17 @@ export default class EngineList extends BaseCommand<typeof EngineList> {
         each.device,
         each.status,
         each.version,
-        `${formatCount(each.downloadBytes)}B`,
+        formatBytes(each.downloadBytes),
         each.problem ?? each.summary,
       ]);
     }
     this.log(table.toString());
     const named = process.env.SPARSELAW_PJRT_PLUGIN;
     if (named) this.log(`SPARSELAW_PJRT_PLUGIN names ${named}: it is taken before all of these.`);
+    const { ownPackages } = await import('../../src/engine/tensorflow/find.js');
+    for (const { name, version, folder } of ownPackages()) {
+      this.log(`${name} ${version} in ${folder} is used where no tensorflow of these is installed.`);
+    }
     return { engines };
   }
 }

@@ -3,13 +3,13 @@ import type { PluginStatus } from '../../src/engine/install/index.js';
 import { BaseCommand } from '../_base.js';
 
 export default class EngineRemove extends BaseCommand<typeof EngineRemove> {
-  static override summary = 'Delete an installed PJRT plugin.';
+  static override summary = 'Delete what `engine install` has installed.';
   static override description = 'A process that runs on it goes on; the next one no longer finds it.';
   static override examples = [
     { description: 'Delete the CPU plugin', command: '<%= config.bin %> <%= command.id %> xla-cpu' },
   ];
   static override args = {
-    name: Args.string({ description: 'A plugin of `engine list`.', required: true }),
+    name: Args.string({ description: 'A name of `engine list`.', required: true }),
   };
 
   async run(): Promise<{ engines: PluginStatus[] }> {

@@ -90,6 +90,8 @@ export interface EngineOptions {
   deterministic?: boolean;
   /** Write each program's text (StableHLO, where the engine has one) into this folder. */
   dumpProgramDir?: string;
+  /** Told what a user should know though the engine works. */
+  onWarning?: (message: string) => void;
 }
 
 type Opener = (options: EngineOptions) => Promise<Engine>;
@@ -109,13 +111,6 @@ const openers: Record<EngineName, Opener> = {
  */
 export async function openEngine(choice: EngineChoice, options: EngineOptions = {}): Promise<Engine> {
   if (choice !== 'auto') return openers[choice](options);
-  let lastError: unknown;
-  for (const name of ['xla', 'tensorflow', 'wasm'] as const) {
-    try {
-      return await openers[name](options);
-    } catch (error) {
-      lastError = error;
-    }
-  }
-  throw lastError;
+  const { openAuto } = await import('./auto.js');
+  return openAuto((name, narrowed) => openers[name](narrowed), options);
 }

@@ -19,6 +19,8 @@ describe('sparselaw engine', () => {
       ['xla-cpu', 'not installed'],
       ['xla-cuda13', 'not installed'],
       ['xla-cuda12', 'not installed'],
+      ['tensorflow', 'not installed'],
+      ['tensorflow-cuda12', 'not installed'],
     ]);
     const bench = await runCommand(['engine', 'bench', '--json'], env);
     expect(bench.status).toBe(4);
@@ -26,6 +28,25 @@ describe('sparselaw engine', () => {
       code: 'plugin-missing',
       suggestions: ['sparselaw engine install xla-cpu'],
     });
+  });
+
+  it('says how to get TensorFlow where there is none', async () => {
+    const env = { SPARSELAW_CACHE_DIR: empty, SPARSELAW_TENSORFLOW: '' };
+    const bench = await runCommand(['engine', 'bench', '--engine', 'tensorflow', '--json'], env);
+    expect(bench.status).toBe(4);
+    expect(JSON.parse(bench.stdout).error).toMatchObject({
+      code: 'tensorflow-missing',
+      suggestions: ['sparselaw engine install tensorflow', 'sparselaw engine install tensorflow-cuda12'],
+    });
+  });
+
+  it('measures an engine that runs op by op', async () => {
+    const bench = await runCommand(['engine', 'bench', '--engine', 'wasm', '--json']);
+    expect(bench).toMatchObject({ status: 0, stderr: '' });
+    const [result] = JSON.parse(bench.stdout).engines;
+    expect(result).toMatchObject({ name: 'wasm', precision: 'float32' });
+    expect(result.matmulGflops).toBeGreaterThan(0.1);
+    expect(result.opMicroseconds).toBeGreaterThan(0);
   });
 
   it('refuses a text file as a plugin with status 4', async () => {

@@ -40,7 +40,7 @@ function completePackage(folder: string, builtFor: DeviceKind): TensorflowLocati
 const require = createRequire(import.meta.url);
 
 /** The packages beside this program, and the folder that SPARSELAW_TENSORFLOW names. */
-function ownPackages(): TensorflowLocation[] {
+export function ownPackages(): TensorflowLocation[] {
   const named = process.env.SPARSELAW_TENSORFLOW;
   if (named) return [namedPackage(named)];
   return PACKAGES.flatMap(([name, builtFor]) => {

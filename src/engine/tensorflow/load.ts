@@ -5,6 +5,7 @@ import { keepConstants, type NodeBackend } from './backend.js';
 import type { TensorflowLocation } from './find.js';
 import { registerTensorflowKernels } from './kernels.js';
 import { BINDING, NODE_PACKAGE, TFJS_CORE } from './layout.js';
+import { withoutStderr } from './silence.js';
 
 /** Also the name of the tfjs backend. */
 export const BACKEND = 'tensorflow';
@@ -25,14 +26,21 @@ export function loadTensorflow(location: TensorflowLocation): LoadedTensorflow {
   if (loaded) return loaded;
   const require = createRequire(import.meta.url);
   restoreUtilities(require);
-  if (location.kind === 'installed') registerInstalled(location.folder, require);
-  else requireWithoutChoosing(() => require(location.folder));
+  const register = () =>
+    location.kind === 'installed'
+      ? registerInstalled(location.folder, require)
+      : requireWithoutChoosing(() => require(location.folder));
+  if (wantsLog()) register();
+  else withoutStderr(register);
   const backend = tfjs().findBackend(BACKEND) as unknown as NodeBackend;
   keepConstants(backend);
   registerTensorflowKernels();
   loaded = { backend, tensorflowVersion: backend.binding.TF_Version };
   return loaded;
 }
+
+/** Whether the user has asked for TensorFlow's log (0 and 1 show information and warnings). */
+const wantsLog = () => Number(process.env.TF_CPP_MIN_LOG_LEVEL ?? 2) < 2;
 
 /**
  * tfjs-node 4.22.0 calls two functions of `util` that Node 23 removed (tensorflow/tfjs#8425, merged, not released).

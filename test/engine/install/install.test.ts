@@ -56,6 +56,9 @@ describe('recipes', () => {
     expect(wheelNameOf(recipeOf('xla-cpu'))).toBe(
       'lammps_jax_pjrt_cpu-0.11.2-py3-none-manylinux_2_27_x86_64.whl',
     );
+    expect(wheelNameOf(recipeOf('tensorflow'))).toBe(
+      'tensorflow_cpu-2.21.0-cp311-cp311-manylinux_2_27_x86_64.whl',
+    );
   });
 });
 
@@ -143,17 +146,37 @@ describe.skipIf(!onThisMachine)('installing', () => {
     await failure(installPlugin('xla-cpu'));
     const args = await readFile(join(cache, 'args'), 'utf8');
     expect(args).toMatch(
-      /^-m pip install --target \S+ --no-deps --require-hashes --only-binary=:all: --platform manylinux_2_27_x86_64 /,
+      /^-m pip download --dest \S+ --require-hashes --no-deps --only-binary=:all: --platform manylinux_2_27_x86_64 /,
     );
     expect(args.split('\n').slice(1, 3)).toEqual(['0', requirementsOf(recipeOf('xla-cpu')).trimEnd()]);
   });
 
-  it('refuses a library that is not the pinned one, though pip was content', async () => {
-    await fakePython(
-      `while [ "$1" != --target ]; do shift; done
-       mkdir -p "$2/lammps_jax_pjrt_cpu"; echo evil > "$2/lammps_jax_pjrt_cpu/pjrt_c_api_cpu_plugin.so"`,
-    );
+  it('refuses a wheel that is not the pinned one, though pip was content', async () => {
+    await fakePython('while [ "$1" != --dest ]; do shift; done; echo evil > "$2/xla.whl"');
     expect(await failure(installPlugin('xla-cpu'))).toMatchObject({ code: 'hash-mismatch', exitStatus: 4 });
+    expect(await readdir(join(cache, 'plugins'))).toEqual([]);
+  });
+
+  it('asks pip for the wheels of one Python whatever the one here is, and npm for the archive', async () => {
+    await fakePython(`echo "$@" > ${cache}/args; exit 0`);
+    await writeFile(join(cache, 'bin', 'npm'), `#!/bin/sh\necho "$@" > ${cache}/npm-args; exit 1\n`);
+    await chmod(join(cache, 'bin', 'npm'), 0o755);
+    expect(await failure(installPlugin('tensorflow'))).toMatchObject({ code: 'npm-failed', exitStatus: 4 });
+    expect(await readFile(join(cache, 'args'), 'utf8')).toContain(
+      '--python-version 3.11 --implementation cp --abi cp311',
+    );
+    expect(await readFile(join(cache, 'npm-args'), 'utf8')).toMatch(
+      /^pack @tensorflow\/tfjs-node-gpu@4\.22\.0 .*--ignore-scripts/,
+    );
+    expect(await readdir(join(cache, 'plugins'))).toEqual([]);
+  });
+
+  it('says what to do without npm', async () => {
+    await fakePython('exit 0');
+    process.env.PATH = join(cache, 'bin');
+    const error = await failure(installPlugin('tensorflow'));
+    expect(error).toMatchObject({ code: 'npm-missing', exitStatus: 4 });
+    expect(error.suggestions.join(' ')).toContain('npm pack @tensorflow/tfjs-node-gpu@4.22.0');
     expect(await readdir(join(cache, 'plugins'))).toEqual([]);
   });
 
