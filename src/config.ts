@@ -76,6 +76,7 @@ const DEFAULTS = {
   engine: 'auto',
   device: null,
   precision: 'float32',
+  deterministic: false,
   devices: 1,
 } as const satisfies Partial<Config>;
 

@@ -28,7 +28,7 @@ export default class EngineList extends BaseCommand<typeof EngineList> {
         each.device,
         each.status,
         each.version,
-        formatBytes(each.downloadBytes),
+        each.downloadBytes > 0 ? formatBytes(each.downloadBytes) : '',
         each.problem ?? each.summary,
       ]);
     }

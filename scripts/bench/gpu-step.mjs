@@ -1,6 +1,6 @@
 // Training steps of the sizes A, B and C (those of the PyTorch peer, scripts/bench/torch_peer.py) on one device:
 //   node scripts/bench/gpu-step.mjs [--models A,B,C] [--precision bfloat16] [--device cuda] [--blocks 5] [--steps 20]
-//     [--act relu] [--deterministic] [--dump DIR] [--losses N] [xla option=value …]
+//     [--act relu] [--deterministic] [--plain-attention] [--dump DIR] [--losses N] [xla option=value …]
 // Prints one JSON object a model: milliseconds a step and tokens/s (median of the blocks), compile time, memory,
 // host time of queueing a step. New tokens and scalars are uploaded every step.
 import { join } from 'node:path';
@@ -33,6 +33,7 @@ const { values: flags, positionals } = parseArgs({
     losses: { type: 'string', default: '5' },
     dump: { type: 'string' },
     deterministic: { type: 'boolean', default: false },
+    'plain-attention': { type: 'boolean', default: false },
   },
 });
 
@@ -113,6 +114,7 @@ async function measure(engine, model) {
   }
   const steps = Number(flags.steps);
   const blocks = [];
+  const megabytes = [];
   let metrics;
   for (let block = 0; block < Number(flags.blocks); block++) {
     started = performance.now();
@@ -122,6 +124,7 @@ async function measure(engine, model) {
     }
     await metrics.data();
     blocks.push((performance.now() - started) / steps);
+    megabytes.push(Math.round((engine.memory().bytesInUse ?? 0) / 2 ** 20));
   }
   // Host time alone: the device is idle, so nothing in a step waits for it.
   for (let i = 0; i < 10; i++) {
@@ -146,6 +149,7 @@ async function measure(engine, model) {
       matmulTeraflops: +((flops.matrices * batchTokens) / milliseconds / 1e9).toFixed(1),
       hostMilliseconds: +median(hosts).toFixed(3),
       traceAndCompileSeconds: +compileSeconds.toFixed(2),
+      mebibytesAfterBlocks: megabytes,
       gibibytesInUse: memory.bytesInUse && +(memory.bytesInUse / 2 ** 30).toFixed(2),
       gibibytesPeak: memory.peakBytes && +(memory.peakBytes / 2 ** 30).toFixed(2),
       losses: losses.map((each) => +each.toFixed(6)),
@@ -165,6 +169,7 @@ for (const model of flags.models.split(',')) {
     precision: flags.precision,
     deterministic: flags.deterministic,
     xlaOptions,
+    ...(flags['plain-attention'] ? { fusions: false } : {}),
     ...(flags.dump ? { dumpProgramDir: join(flags.dump, model) } : {}),
   });
   await measure(engine, model).catch((error) => console.log(`${model}: ${error.message.slice(0, 2000)}`));

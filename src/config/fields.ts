@@ -178,6 +178,7 @@ export const CONFIG_FIELDS = {
       expects: `null or one of ${DEVICES.join(', ')}`,
     }),
   precision: choice(PRECISIONS, ['ENGINE', 'Arithmetic of the tensor programs.']),
+  deterministic: boolean(['ENGINE', 'Have equal runs give equal bytes, also where that costs time (GPUs).']),
   devices: integer(1, ['ENGINE', 'Devices to spread a batch over.']),
 };
 

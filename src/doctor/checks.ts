@@ -1,8 +1,10 @@
 import { execFile } from 'node:child_process';
 import { cpus, freemem, totalmem } from 'node:os';
 import { promisify } from 'node:util';
-import { type EngineName, openEngine } from '../engine/index.js';
+import { hasNvidiaGpu } from '../engine/gpu.js';
+import { type DeviceKind, type EngineName, openEngine } from '../engine/index.js';
 import { SparselawError } from '../errors.js';
+import { checkGpu } from './gpu.js';
 import { parityWithReference } from './parity.js';
 
 export interface Check {
@@ -57,15 +59,16 @@ async function checkProgram(
   }
 }
 
-async function checkEngine(name: EngineName): Promise<Check> {
+async function checkEngine(name: EngineName, device?: DeviceKind): Promise<Check> {
+  const label = device === 'cuda' ? `engine ${name} (cuda)` : `engine ${name}`;
   try {
-    const engine = await openEngine(name);
+    const engine = await openEngine(name, device && { device });
     const difference = await parityWithReference(engine);
     const versions = Object.entries(engine.versions).map(([key, value]) => `${key} ${value}`);
     await engine.close();
     const agrees = difference <= PARITY_BOUND;
     return {
-      name: `engine ${name}`,
+      name: label,
       status: agrees ? 'ok' : 'warning',
       found: `${engine.deviceDescription}; ${versions.join(', ')}; differs from the reference by ${difference.toExponential(1)}`,
       advice: agrees ? '' : 'Results of this engine differ more than rounding explains: do not trust them.',
@@ -73,7 +76,7 @@ async function checkEngine(name: EngineName): Promise<Check> {
   } catch (error) {
     const known = error instanceof SparselawError;
     return {
-      name: `engine ${name}`,
+      name: label,
       status: 'missing',
       found: (error as Error).message,
       advice: known ? error.suggestions.join(' ') : 'Please report this.',
@@ -99,9 +102,12 @@ export async function runChecks(engines: readonly EngineName[] = DOCTOR_ENGINES)
     ),
     checkProgram('xz', 'xz', ['--version'], 'to read .xz texts', 'Install the package xz-utils.'),
   ]);
-  const checks = [checkNode(), checkMachine(), ...programs];
+  const checks = [checkNode(), checkMachine(), ...programs, ...(await checkGpu())];
   // One after the other: each takes all cores while it is compared.
-  for (const name of engines) checks.push(await checkEngine(name));
+  for (const name of engines) {
+    if (name === 'xla' && hasNvidiaGpu()) checks.push(await checkEngine(name, 'cuda'));
+    checks.push(await checkEngine(name, name === 'xla' ? 'cpu' : undefined));
+  }
   return checks;
 }
 

@@ -1,5 +1,5 @@
-import { existsSync } from 'node:fs';
 import { SparselawError } from '../errors.js';
+import { hasNvidiaGpu } from './gpu.js';
 import type { DeviceKind, Engine, EngineName, EngineOptions } from './index.js';
 
 /** Fastest first. */
@@ -11,9 +11,6 @@ const ORDER: readonly (readonly [EngineName, DeviceKind])[] = [
   ['wasm', 'cpu'],
 ];
 
-/** What NVIDIA's driver shows of itself on Linux, and on Linux under Windows. */
-const hasNvidiaDriver = (): boolean => ['/dev/nvidiactl', '/dev/dxg'].some((path) => existsSync(path));
-
 /**
  * Opens the first engine of the order that works, on the device that was asked for or on any; warns when it is not on
  * the GPU of a machine that has one.
@@ -22,7 +19,7 @@ const hasNvidiaDriver = (): boolean => ['/dev/nvidiactl', '/dev/dxg'].some((path
 export async function openAuto(
   open: (name: EngineName, options: EngineOptions) => Promise<Engine>,
   options: EngineOptions,
-  gpuHere: boolean = hasNvidiaDriver(),
+  gpuHere: boolean = hasNvidiaGpu(),
 ): Promise<Engine> {
   const { device, onWarning } = options;
   const wanted = ORDER.filter(([, kind]) => (device ? kind === device : kind === 'cpu' || gpuHere));

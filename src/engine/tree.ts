@@ -3,8 +3,27 @@ import type { TensorTree } from './index.js';
 
 /** The tensors of a tree, depth first, keys in insertion order. */
 export function flatten(tree: TensorTree): Tensor[] {
-  if (tree instanceof Tensor) return [tree];
-  return Object.values(tree).flatMap((child) => flatten(child as TensorTree));
+  const tensors: Tensor[] = [];
+  // A step's state has hundreds of leaves, each step several times: no lists in between, no paths.
+  const visit = (node: TensorTree): void => {
+    if (node instanceof Tensor) tensors.push(node);
+    else if (Array.isArray(node)) for (const child of node) visit(child);
+    else for (const key in node) visit((node as Record<string, TensorTree>)[key]!);
+  };
+  visit(tree);
+  return tensors;
+}
+
+/** A tree of the same structure with other tensors, given in `flatten`'s order. */
+export function replaceTensors<T extends TensorTree>(tree: T, next: () => Tensor): T {
+  const visit = (node: TensorTree): TensorTree => {
+    if (node instanceof Tensor) return next();
+    if (Array.isArray(node)) return node.map(visit);
+    const copy: Record<string, TensorTree> = {};
+    for (const key in node) copy[key] = visit((node as Record<string, TensorTree>)[key]!);
+    return copy;
+  };
+  return visit(tree) as T;
 }
 
 /** A tree of the same structure, its tensors replaced one for one (in `flatten`'s order). */

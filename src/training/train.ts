@@ -87,6 +87,7 @@ export async function train(config: Config, options: TrainOptions): Promise<Trai
     if (content === 'run' && (await isDone(out))) return await finishedResult(out, asked);
     engine = await openEngine(asked.engine, {
       precision: asked.precision,
+      deterministic: asked.deterministic,
       onWarning: (message) => options.onEvent?.({ type: 'warning', message }),
       ...(asked.device ? { device: asked.device } : {}),
       ...(options.dumpProgramDir ? { dumpProgramDir: options.dumpProgramDir } : {}),

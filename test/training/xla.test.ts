@@ -7,11 +7,12 @@ import { openEngine } from '../../src/engine/index.js';
 import { metricsRowSchema } from '../../src/files/run.js';
 import { readJsonl } from '../../src/io/jsonl.js';
 import { train } from '../../src/training/train.js';
+import { TEST_DEVICE } from '../engine/xla/with-xla.js';
 import { TINY, writeTinyCorpus } from './corpus.js';
 import { bytesOf } from './run-bytes.js';
 
 /** Un-skip by installing the plugin: `sparselaw engine install`. */
-const hasXla = await openEngine('xla', { device: 'cpu' }).then(
+const hasXla = await openEngine('xla', { device: TEST_DEVICE }).then(
   async (engine) => {
     await engine.close();
     return true;
@@ -31,7 +32,7 @@ const lossesOf = async (run: string) =>
 
 describe.skipIf(!hasXla)('training on xla', () => {
   it.each([{}, { accumulate: 2 }])('resumes to the bytes of an uninterrupted run, %j', async (changes) => {
-    const config = configOf({ engine: 'xla', device: 'cpu', ...changes });
+    const config = configOf({ engine: 'xla', device: TEST_DEVICE, ...changes });
     const [whole, parts] = ['whole', 'parts'].map((name) => join(folder, `${name}-${config.accumulate}`));
     await train(config, { out: whole! });
     const controller = new AbortController();

@@ -1,5 +1,7 @@
 import { join } from 'node:path';
 import { SparselawError } from '../../errors.js';
+import { hasNvidiaGpu } from '../gpu.js';
+import { findJaxCuda } from './jax-environment.js';
 import { downloadBytes, RECIPES } from './recipes.js';
 import { pluginFolder, readInstalled, verifyInstalled } from './store.js';
 
@@ -9,8 +11,8 @@ export interface PluginStatus {
   readonly engine: 'xla' | 'tensorflow';
   readonly device: 'cpu' | 'cuda';
   readonly summary: string;
-  /** `ready`: there and byte for byte as pinned. */
-  readonly status: 'ready' | 'damaged' | 'not installed';
+  /** `ready`: there and byte for byte as pinned; `found`: another's installation, used as it is. */
+  readonly status: 'ready' | 'damaged' | 'not installed' | 'found';
   readonly package: string;
   readonly version: string;
   readonly downloadBytes: number;
@@ -19,9 +21,20 @@ export interface PluginStatus {
   readonly problem?: string;
 }
 
-/** Looks at every plugin of the list; verifies those installed. */
+/** The plugin of a JAX installation, which is taken where none of ours is installed. */
+async function foundPlugins(): Promise<PluginStatus[]> {
+  const found = hasNvidiaGpu() ? await findJaxCuda() : undefined;
+  if (!found) return [];
+  const { name, device, package: from, version, path } = found;
+  const summary = "XLA for NVIDIA GPUs, of python3's JAX";
+  return [
+    { name, engine: 'xla', device, summary, status: 'found', package: from, version, downloadBytes: 0, path },
+  ];
+}
+
+/** Looks at every plugin of the list, verifies those installed, and looks for one of JAX on a machine with a GPU. */
 export async function listPlugins(): Promise<PluginStatus[]> {
-  return Promise.all(
+  const ours = await Promise.all(
     RECIPES.map(async (recipe): Promise<PluginStatus> => {
       const common = {
         name: recipe.name,
@@ -43,4 +56,5 @@ export async function listPlugins(): Promise<PluginStatus[]> {
       }
     }),
   );
+  return [...ours, ...(await foundPlugins())];
 }

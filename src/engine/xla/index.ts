@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { registerBackend, engine as tfjs, version_core } from '@tensorflow/tfjs-core';
 import { engineError } from '../../errors.js';
 import { writeFileAtomic } from '../../io/atomic.js';
+import { hasNvidiaGpu } from '../gpu.js';
 import { registerGradients } from '../gradients.js';
 import type { Engine, EngineOptions, Precision } from '../index.js';
 import { findPlugin, type PluginLocation } from '../install/index.js';
@@ -28,26 +29,48 @@ function sharedBackend(): XlaBackend {
 
 /**
  * Functions of tfjs-core ops are recorded once, compiled to one program each and run on a PJRT plugin: CPU
- * (`device: 'cpu'`, the default) or NVIDIA GPU (`cuda`). Outside compiled functions it only holds tensors.
+ * (`device: 'cpu'`) or NVIDIA GPU (`cuda`); where no device is named, a GPU if it can be used. Outside compiled
+ * functions the engine only holds tensors.
  * @throws SparselawError (status 4) when no plugin is installed or it does not start.
  */
 export async function openXla(options: EngineOptions = {}): Promise<Engine> {
-  refuseUnlessComputed(options);
-  return openXlaWith(await findPlugin(options.device ?? 'cpu'), options);
+  if (options.device) return openXlaWith(await findPlugin(options.device), options);
+  const plugin = await preferredPlugin();
+  return openXlaWith(plugin, { ...options, device: plugin.device });
 }
 
-/** The engine on a plugin that was found. @param options.xlaOptions XLA's own, for experiments */
-export async function openXlaWith(
-  plugin: PluginLocation,
-  options: EngineOptions & { xlaOptions?: Readonly<Record<string, string | number | boolean>> } = {},
-): Promise<Engine> {
+/** A GPU's plugin where there are both, else the processor's. */
+async function preferredPlugin(): Promise<PluginLocation> {
+  const forGpu = hasNvidiaGpu() ? await findPlugin('cuda').catch(() => undefined) : undefined;
+  return forGpu ?? findPlugin('cpu');
+}
+
+/** For experiments. */
+interface XlaOptions extends EngineOptions {
+  /** XLA's own, by name. */
+  xlaOptions?: Readonly<Record<string, string | number | boolean>>;
+  /** false: call none of the device's fused kernels. */
+  fusions?: boolean;
+}
+
+/** The engine on a plugin that was found. */
+export async function openXlaWith(plugin: PluginLocation, options: XlaOptions = {}): Promise<Engine> {
+  refuseUnlessComputed(options);
   const client = await openPlugin(plugin, { ...programOptions(options), ...options.xlaOptions });
   return xlaEngine(client, options);
 }
 
-/** XLA options that a precision and determinism ask for. */
+/**
+ * What was measured to pay on an H200 (reports/performance.md). Products that share an operand are not merged:
+ * merging copies activations together and costs up to 5 %. cuBLAS alone multiplies: Triton's products gain
+ * nothing and their search takes half of the compile time.
+ */
+const GPU_OPTIONS = { xla_gpu_dot_merger_threshold_mb: 0, xla_gpu_enable_triton_gemm: false };
+
+/** XLA options that a device, a precision and determinism ask for. */
 function programOptions({ precision, device, deterministic = false }: EngineOptions) {
   return {
+    ...(device === 'cuda' && GPU_OPTIONS),
     // Values held in bfloat16 are to be stored as such: XLA would keep float32 where it already has it.
     ...(precision === 'bfloat16' && { xla_allow_excess_precision: false }),
     ...(deterministic && device === 'cuda' && { xla_gpu_deterministic_ops: true }),
@@ -64,7 +87,7 @@ function refuseUnlessComputed({ precision = 'float32', device = 'cpu' }: EngineO
 }
 
 /** The engine on a client that is open already; it closes the client when it is closed. */
-export function xlaEngine(client: PjrtClient, options: EngineOptions = {}): Engine {
+export function xlaEngine(client: PjrtClient, options: XlaOptions = {}): Engine {
   const device = options.device ?? 'cpu';
   const precision = options.precision ?? 'float32';
   registerGradients();
@@ -73,7 +96,7 @@ export function xlaEngine(client: PjrtClient, options: EngineOptions = {}): Engi
     backend,
     client,
     precision,
-    fusions: fusionsOf(client, precision),
+    fusions: options.fusions === false || options.deterministic ? undefined : fusionsOf(client, precision),
     onText: programDumper(options.dumpProgramDir),
   };
   const { name, version, apiVersion } = client.plugin;
@@ -101,7 +124,10 @@ export function xlaEngine(client: PjrtClient, options: EngineOptions = {}): Engi
   };
 }
 
-/** cuDNN's fused attention works in bfloat16 alone. */
+/**
+ * cuDNN's fused attention works in bfloat16 alone, and not in deterministic programs: its gradient adds in any
+ * order, and asking XLA 0.11.2 for the ordered form ends the process.
+ */
 function fusionsOf(client: PjrtClient, precision: Precision): Fusions | undefined {
   if (client.platform === 'cpu' || precision !== 'bfloat16') return undefined;
   const capability = Number(client.deviceAttributes.compute_capability ?? 0);

@@ -1,14 +1,14 @@
 import type { Tensor, TensorInfo } from '@tensorflow/tfjs-core';
 import { engineError } from '../../errors.js';
 import type { CompileOptions, Precision, Program, TensorTree } from '../index.js';
-import { flatten, mapTree } from '../tree.js';
+import { flatten, mapTree, replaceTensors } from '../tree.js';
 import type { Fusions, HostArray, XlaBackend } from './backend.js';
 import { matchDonations } from './donation.js';
 import type { PjrtBuffer, PjrtClient, PjrtExecutable } from './pjrt/index.js';
 import { toBfloat16 } from './precision.js';
 import { emitModule, type ProgramParameter, type ProgramResult } from './stablehlo.js';
 import { type Leaf, type Traced, trace } from './trace.js';
-import { describeType, elementOf, sameType, type TensorType } from './types.js';
+import { describeType, elementOf, sameShape, type TensorType } from './types.js';
 
 /** What an engine's programs share. */
 export interface ProgramContext {
@@ -56,7 +56,7 @@ export function createProgram<State extends TensorTree, Input extends TensorTree
       for (const buffer of lent.temporary) buffer.dispose();
       if (donate) for (const tensor of states) tensor.dispose();
       let next = 0;
-      return mapTree(structure, () => backend.bufferTensor(results[next++]!));
+      return replaceTensors(structure, () => backend.bufferTensor(results[next++]!));
     },
     dispose() {
       disposed = true;
@@ -150,10 +150,10 @@ function check(program: string, leaves: readonly Leaf[], tensors: readonly Tenso
         suggestions: ['A donated state is consumed: go on with the returned one.'],
       });
     }
-    const actual = typeOf(program, tensor);
-    if (!sameType(actual, type)) {
+    if (elementOf(tensor.dtype) !== type.element || !sameShape(tensor.shape, type.shape)) {
+      const actual = describeType(typeOf(program, tensor));
       throw engineError(
-        `${program} was compiled for ${path} of ${describeType(type)} and is run with ${describeType(actual)}.`,
+        `${program} was compiled for ${path} of ${describeType(type)} and is run with ${actual}.`,
         {
           code: 'changed-arguments',
           suggestions: ['Compile another program for other shapes, or pad the input.'],

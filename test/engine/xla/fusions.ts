@@ -4,12 +4,13 @@ import { findPlugin } from '../../../src/engine/install/index.js';
 import { BACKEND, type XlaBackend } from '../../../src/engine/xla/backend.js';
 import { openPlugin } from '../../../src/engine/xla/open.js';
 import { createProgram } from '../../../src/engine/xla/program.js';
+import { TEST_DEVICE } from './with-xla.js';
 
 type Heads = { readonly q: tf.Tensor; readonly k: tf.Tensor; readonly v: tf.Tensor };
 
 /** Gradients of fused attention, compiled on the CPU plugin as if the device had the kernel. */
 export async function compileWithFusions(onText: (text: string) => void = () => {}): Promise<void> {
-  const client = await openPlugin(await findPlugin('cpu'));
+  const client = await openPlugin(await findPlugin(TEST_DEVICE));
   try {
     const backend = tf.engine().findBackend(BACKEND) as unknown as XlaBackend;
     const context = {

@@ -1,4 +1,4 @@
-import type { Engine, EngineOptions } from '../../../src/engine/index.js';
+import { DEVICES, type DeviceKind, type Engine, type EngineOptions } from '../../../src/engine/index.js';
 import { openXla } from '../../../src/engine/xla/index.js';
 
 /**
@@ -8,5 +8,9 @@ import { openXla } from '../../../src/engine/xla/index.js';
 export const WITHOUT_PLUGIN = process.env.SPARSELAW_TEST_NO_PLUGIN === '1';
 if (WITHOUT_PLUGIN) console.warn('SPARSELAW_TEST_NO_PLUGIN=1: tests of the XLA engine are skipped');
 
+/** What `npm run test:device` sets; the processor otherwise. */
+export const TEST_DEVICE: DeviceKind =
+  DEVICES.find((device) => device === process.env.SPARSELAW_TEST_DEVICE) ?? 'cpu';
+
 export const openTestXla = (options: EngineOptions = {}): Promise<Engine> =>
-  openXla({ device: 'cpu', ...options });
+  openXla({ device: TEST_DEVICE, ...options });

@@ -1,0 +1,15 @@
+import { defineConfig } from 'vitest/config';
+import base from './vitest.config.js';
+
+/** Everything that the XLA engine runs, on a GPU instead of the processor, and what only a GPU has. */
+export default defineConfig({
+  test: {
+    ...base.test,
+    include: ['test/engine/xla/**/*.test.ts', 'test/training/xla.test.ts', 'test/device/**/*.device.ts'],
+    exclude: ['test/engine/xla/pjrt/**', 'node_modules/**'],
+    // One process at a time: they share the device.
+    maxWorkers: 1,
+    testTimeout: 600_000,
+    env: { ...base.test?.env, SPARSELAW_TEST_DEVICE: process.env.SPARSELAW_TEST_DEVICE ?? 'cuda' },
+  },
+});
