@@ -1,4 +1,4 @@
-import { Command, Flags, type Interfaces } from '@oclif/core';
+import { Command, Errors, Flags, type Interfaces } from '@oclif/core';
 import { EXIT, SparselawError, usageError } from '../src/errors.js';
 import type { OnProgress } from '../src/progress.js';
 import { interruptionSignal } from './_interruption.js';
@@ -108,7 +108,8 @@ function asKnownError(error: Error, command: string): Error {
     const { code, suggestions, cause } = error;
     return new SparselawError(message, error.exitStatus, { code, suggestions, cause });
   }
-  const isParserError = 'parse' in error || exitOf(error) === EXIT.usage;
+  // Our own code throws no CLIError: all but a wanted exit come from the parser, some (a flag given twice) without a status.
+  const isParserError = error instanceof Errors.CLIError && !(error instanceof Errors.ExitError);
   return isParserError
     ? usageError(message, { code: 'usage', suggestions: [`${command} --help`], cause: error })
     : error;

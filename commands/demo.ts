@@ -42,17 +42,16 @@ export default class Demo extends BaseCommand<typeof Demo> {
 
   async run(): Promise<DemoOutput> {
     const { runDemo } = await import('../src/demo/run-demo.js');
-    const presets = await import('../src/demo/presets.js');
+    const { DEMO_PRESETS } = await import('../src/demo/presets.js');
     const engine = await this.chooseEngine();
     const name = this.flags.preset === 'auto' ? (engine === 'xla' ? 'full' : 'small') : this.flags.preset;
-    const preset = { full: presets.XLA_PRESET, small: presets.WASM_PRESET, tiny: presets.TINY_PRESET }[name];
     const result = await runDemo({
       out: this.flags.out,
       text: {
         train: shipped('fixtures/tinybooks.train.txt'),
         validation: shipped('fixtures/tinybooks.valid.txt'),
       },
-      preset,
+      preset: DEMO_PRESETS[name],
       engine,
       program: shipped('bin/run.js'),
       quiet: this.flags.quiet,

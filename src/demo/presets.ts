@@ -10,7 +10,7 @@ export interface DemoPreset {
 }
 
 /** Compiled programs: about 80 thousand tokens a second at this size. */
-export const XLA_PRESET: DemoPreset = {
+const XLA_PRESET: DemoPreset = {
   vocabSize: 512,
   train: {
     layers: '2',
@@ -32,7 +32,7 @@ export const XLA_PRESET: DemoPreset = {
 };
 
 /** Op by op in WebAssembly: a tenth of the speed or less, so a smaller model, fewer tokens, fewer windows. */
-export const WASM_PRESET: DemoPreset = {
+const WASM_PRESET: DemoPreset = {
   vocabSize: 384,
   train: {
     ...XLA_PRESET.train,
@@ -50,7 +50,7 @@ export const WASM_PRESET: DemoPreset = {
 };
 
 /** Seconds-long: what the tests run. */
-export const TINY_PRESET: DemoPreset = {
+const TINY_PRESET: DemoPreset = {
   vocabSize: 300,
   train: {
     ...WASM_PRESET.train,
@@ -66,3 +66,5 @@ export const TINY_PRESET: DemoPreset = {
   measureTokens: '512',
   calibrationTokens: '256',
 };
+
+export const DEMO_PRESETS = { full: XLA_PRESET, small: WASM_PRESET, tiny: TINY_PRESET };

@@ -22,6 +22,11 @@ describe('usage errors', () => {
       ['fit', 'x.csv', '--hold-out', '2'],
       /--hold-out: 2 must be at least 0 and at most 0.9/,
     ],
+    [
+      'a flag given twice',
+      ['fit', 'x.csv', '--drop-first', '1', '--drop-first', '2'],
+      /Flag --drop-first can only be specified once/,
+    ],
     ['a second argument', ['fit', 'x.csv', 'extra'], /Unexpected argument: extra/],
   ];
   it.each(wrong)('exits 2 with one line for %s', async (_name, args, message) => {

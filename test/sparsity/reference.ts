@@ -158,7 +158,7 @@ function combine(columns: Vector[], h: Vector, chosen: (i: number) => boolean): 
 }
 
 /** Mean over tokens of the CETT of one layer at a threshold on the output norm (§1.2). */
-export function cettAt(columns: Vector[], tokens: Vector[], threshold: number): number {
+function cettAt(columns: Vector[], tokens: Vector[], threshold: number): number {
   const norms = columns.map(length);
   return mean(
     tokens.map((h) => {
