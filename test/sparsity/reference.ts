@@ -157,17 +157,6 @@ function combine(columns: Vector[], h: Vector, chosen: (i: number) => boolean): 
   return out;
 }
 
-/** Mean over tokens of the CETT of one layer at a threshold on the output norm (§1.2). */
-function cettAt(columns: Vector[], tokens: Vector[], threshold: number): number {
-  const norms = columns.map(length);
-  return mean(
-    tokens.map((h) => {
-      const error = length(combine(columns, h, (i) => Math.abs(h[i]!) * norms[i]! < threshold));
-      return error === 0 ? 0 : error / length(combine(columns, h, () => true));
-    }),
-  );
-}
-
 /**
  * CETT of a layer as a function of the threshold, exactly: a step function whose steps are at the values of N,
  * passed one by one in ascending order. `cett[k]` is the mean once the k + 1 smallest are dropped.
