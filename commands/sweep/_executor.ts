@@ -54,10 +54,13 @@ export async function workOn(
 ): Promise<{ views: RunView[]; status: number }> {
   const { sweepStatus } = await import('../../src/sweep/status.js');
   if (flags.executor === 'slurm') {
-    if (ids.length > 0) {
+    // What another process works on is its own job's to finish, or that job goes back into the queue.
+    const now = await sweepStatus(folder, sweep);
+    const idle = ids.filter((id) => now.find((view) => view.id === id)?.state !== 'running');
+    if (idle.length > 0) {
       const { submitToSlurm } = await import('../../src/sweep/executors/slurm.js');
       const throttle = flags.parallel === undefined ? {} : { throttle: flags.parallel };
-      const submitted = await submitToSlurm(folder, sweep, ids, { program, ...throttle });
+      const submitted = await submitToSlurm(folder, sweep, idle, { program, ...throttle });
       for (const { stage, job, ids: tasks } of submitted) {
         notice(`Submitted ${stage} as job ${job}${tasks.length > 0 ? ` (${tasks.length} tasks)` : ''}.`);
       }

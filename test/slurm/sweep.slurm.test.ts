@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -132,6 +132,37 @@ it.skipIf(lacks)('ends with every run done and none done twice, though a node an
     ),
   );
   for (const { id } of runs) expect(table).toContain(id);
+});
+
+it.skipIf(lacks)('finishes around a run that failed, and retries it when told', async () => {
+  const short = grid(join(folder, 'corpus'))
+    .replace(`tokens: ${32 * STEPS}`, `tokens: ${32 * 20}`)
+    .replace('seed: [0, 1, 2, 3]', 'seed: [0]');
+  await writeFile(join(folder, 'short.yaml'), short);
+  const study = join(folder, 'short');
+  const run = (...args: string[]) =>
+    sparselaw(['sweep', ...args, '--json'], { cwd: folder, env: cluster.env });
+  const runsOf = (stdout: string) => (JSON.parse(stdout) as { runs: RunView[] }).runs;
+  const states = async () => runsOf((await run('status', study)).stdout).map(({ state }) => state);
+  const planned = await run('run', 'short.yaml', '--out', study, '--dry-run', '--rate', 'none');
+  const [bad] = runsOf(planned.stdout);
+  // Somebody else's folder where the run would be; sweep.json makes the sweep's own folder known as one.
+  await writeFile(join(folder, 'first.yaml'), short.replace('[relu, silu]', '[silu]'));
+  await run('run', 'first.yaml', '--out', study, '--executor', 'slurm');
+  await mkdir(sweepPaths(study).run(bad!.id), { recursive: true });
+  await writeFile(join(sweepPaths(study).run(bad!.id), 'notes.txt'), 'mine');
+
+  expect((await run('run', 'short.yaml', '--out', study, '--executor', 'slurm')).status).toBe(0);
+  await waitFor(async () => (String(await states()) === 'failed,done' ? true : undefined));
+  // The failed one's measuring can never begin; the last job comes all the same.
+  const table = join(study, 'table.csv');
+  await waitFor(() => stat(table).catch(() => undefined));
+
+  await rm(join(sweepPaths(study).run(bad!.id), 'notes.txt'));
+  const retried = await run('retry', study, '--executor', 'slurm');
+  expect(retried.stderr).toContain('Submitted train');
+  await waitFor(async () => (String(await states()) === 'done,done' ? true : undefined));
+  await waitFor(async () => ((await readFile(table, 'utf8')).includes(bad!.id) ? true : undefined));
 });
 
 it.skipIf(lacks)('saves and goes back into the queue before the time limit', async () => {

@@ -1,8 +1,14 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { divideCores, divideMachine, keepTo, parseCores } from '../../src/sweep/executors/devices.js';
+import { recordDeath } from '../../src/sweep/executors/local.js';
 import { arrayScript, finishScript } from '../../src/sweep/executors/slurm-script.js';
 import { slurmSchema } from '../../src/sweep/grid-schema.js';
+import { sweepPaths } from '../../src/sweep/paths.js';
 import { trainingSeconds } from '../../src/sweep/rates.js';
+import { readStatus } from '../../src/sweep/status-file.js';
 
 describe('divideMachine', () => {
   it('gives each run a GPU of its own', () => {
@@ -21,7 +27,10 @@ describe('divideMachine', () => {
   });
 
   it('gives each run its cores without GPUs, and one run all of them', () => {
-    expect(divideMachine({ gpus: [] })).toEqual([{}]);
+    // Asked for none, the engine must not find one either.
+    expect(divideMachine({ gpus: [] }).map((share) => keepTo(share).env)).toEqual([
+      { CUDA_VISIBLE_DEVICES: '' },
+    ]);
     expect(divideMachine({ gpus: [], parallel: 2 }).every(({ cores }) => cores !== undefined)).toBe(true);
     expect(divideCores([0, 1, 2, 3, 8], 2)).toEqual([
       [0, 1],
@@ -29,6 +38,31 @@ describe('divideMachine', () => {
     ]);
     expect(divideCores([4, 5], 3)).toEqual([[4], [5], [4]]);
     expect(parseCores('0-2,5')).toEqual([0, 1, 2, 5]);
+  });
+});
+
+describe('recordDeath', () => {
+  it('gives a run whose process died at once a reason, with the last line of its log', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'sparselaw-death-'));
+    const paths = sweepPaths(folder);
+    await mkdir(paths.logs);
+    await mkdir(paths.statuses);
+    await writeFile(paths.log('a'), 'one line\nCannot find module tfjs\n');
+    await recordDeath(folder, 'a', { status: 1, killedBy: null });
+    await recordDeath(folder, 'b', { status: null, killedBy: 'SIGKILL' });
+    expect(await readStatus(folder, 'a')).toMatchObject({
+      state: 'failed',
+      reason: {
+        code: 'died',
+        message: "Its process ended with status 1; the log's last line: Cannot find module tfjs",
+        exitStatus: 1,
+      },
+    });
+    expect((await readStatus(folder, 'b'))!.reason).toMatchObject({
+      message: 'Its process was ended by SIGKILL (out of memory?) without a word',
+      exitStatus: 4,
+    });
+    await rm(folder, { recursive: true });
   });
 });
 

@@ -14,7 +14,7 @@ export interface Share {
 export interface ShareOptions {
   /** Runs at a time; default: one a GPU, one without GPUs. */
   parallel?: number;
-  /** GPUs to use; default: those the environment or the machine has. */
+  /** GPUs to use, none to hide them all; default: those the environment or the machine has. */
   gpus?: readonly string[];
 }
 
@@ -22,7 +22,8 @@ export interface ShareOptions {
  * Divides this machine among the runs of a pool: a GPU each, or an equal share of the cores.
  * @throws SparselawError (status 2) when more runs are asked for than there are GPUs
  */
-export function divideMachine({ parallel, gpus = findGpus() }: ShareOptions): Share[] {
+export function divideMachine({ parallel, gpus: asked }: ShareOptions): Share[] {
+  const gpus = asked ?? findGpus();
   if (gpus.length > 0) {
     const count = parallel ?? gpus.length;
     if (count > gpus.length) {
@@ -34,8 +35,9 @@ export function divideMachine({ parallel, gpus = findGpus() }: ShareOptions): Sh
     return gpus.slice(0, count).map((gpu) => ({ gpu }));
   }
   const count = parallel ?? 1;
-  if (count === 1) return [{}];
-  return divideCores(allowedCores(), count).map((cores) => ({ cores: cores.join(',') }));
+  const hidden = asked ? { gpu: '' } : {};
+  if (count === 1) return [hidden];
+  return divideCores(allowedCores(), count).map((cores) => ({ ...hidden, cores: cores.join(',') }));
 }
 
 /** Runs of neighbouring cores, of sizes that differ by one at most; shared in turn where there are too few. */
