@@ -1,7 +1,8 @@
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { z } from 'zod';
 import { inputError } from '../errors.js';
-import { withFile } from './file-error.js';
+import { fileError, withFile } from './file-error.js';
 import { jsonErrorPosition } from './json-position.js';
 import { printable } from './printable.js';
 import { decodeUtf8 } from './utf8.js';
@@ -27,17 +28,40 @@ export async function readJson<Schema extends z.ZodType>(
   return checkValue(parseJson(await readTextFile(path, options), path), schema, path);
 }
 
+/**
+ * `readJson` in place, without a turn of the event loop: several times faster for many small files that are in
+ * the system's cache.
+ */
+export function readJsonSync<Schema extends z.ZodType>(path: string, schema: Schema): z.output<Schema> {
+  let text: string;
+  try {
+    const file = openSync(path, 'r');
+    try {
+      refuseLarge(fstatSync(file).size, MAX_JSON_BYTES, path);
+      text = decodeUtf8(readFileSync(file), path);
+    } finally {
+      closeSync(file);
+    }
+  } catch (error) {
+    throw fileError(error, 'read', path);
+  }
+  return checkValue(parseJson(text, path), schema, path);
+}
+
+function refuseLarge(size: number, maxBytes: number, path: string): void {
+  if (size <= maxBytes) return;
+  throw inputError(`${printable(path)} has ${size} bytes; at most ${maxBytes} are read.`, {
+    code: 'file-too-large',
+  });
+}
+
 /** Reads a whole UTF-8 file of bounded size; a byte order mark is dropped. */
 export async function readTextFile(path: string, { maxBytes = MAX_JSON_BYTES }: ReadJsonOptions = {}) {
   return withFile('read', path, async () => {
     const handle = await open(path, 'r');
     try {
       const { size } = await handle.stat();
-      if (size > maxBytes) {
-        throw inputError(`${printable(path)} has ${size} bytes; at most ${maxBytes} are read.`, {
-          code: 'file-too-large',
-        });
-      }
+      refuseLarge(size, maxBytes, path);
       return decodeUtf8(await readWhole(handle, size), path);
     } finally {
       await handle.close();

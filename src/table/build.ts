@@ -1,16 +1,21 @@
+import { setImmediate as yieldToEvents } from 'node:timers/promises';
 import { inputError, interruptedError } from '../errors.js';
 import { checkpointName } from '../files/run.js';
 import { METRIC_NAMES, type SparsityMeasurement, sparsitySchema } from '../files/sparsity.js';
 import { emptyRow, type TableRow } from '../files/table.js';
-import { readJson } from '../io/json.js';
+import { readJson, readJsonSync } from '../io/json.js';
 import { printable } from '../io/printable.js';
 import type { OnProgress } from '../progress.js';
 import { groupBy } from './group-by.js';
 import { compareText, findMeasuredFolders, type MeasuredFolder } from './measurement-files.js';
 import { NO_RUN, type RunFacts, readRunFacts } from './run-facts.js';
 
-/** Enough open files to keep a disk or network file system busy, far below any limit on open files. */
-const PARALLEL_READS = 32;
+/** Files read in place before events are let in: some milliseconds. */
+const FILES_A_TURN = 16;
+/** Mean milliseconds a file from which on files come from a disk or a network. */
+const SLOW_MS = 5;
+/** Enough open files to keep a network file system busy, far below any limit on open files. */
+const PARALLEL_READS = 64;
 /** Characters of checkpoint names in one line for people; `--json` holds them all. */
 const MAX_NAMES = 400;
 
@@ -64,17 +69,30 @@ export async function buildTable(options: BuildTableOptions): Promise<BuiltTable
   return { rows, missing };
 }
 
+/**
+ * Reads measurements in place while they come at once, as from the system's cache: a hand-over to a thread costs
+ * more than such a file, and on a busy machine ten thousand times a wait. Where one came slowly (a disk, a
+ * network), the next ones are asked for together.
+ */
 async function readAll(files: readonly string[], onFile: () => void): Promise<SparsityMeasurement[]> {
-  const measurements: SparsityMeasurement[] = new Array(files.length);
-  let next = 0;
-  const worker = async () => {
-    for (let i = next++; i < files.length; i = next++) {
-      // What no row needs is most of a file: letting it go keeps ten thousand of them out of memory.
-      measurements[i] = { ...(await readJson(files[i]!, sparsitySchema)), layers: [], search: [] };
-      onFile();
-    }
+  const measurements: SparsityMeasurement[] = [];
+  const add = (measurement: SparsityMeasurement) => {
+    // What no row needs is most of a file: letting it go keeps ten thousand of them out of memory.
+    measurements.push({ ...measurement, layers: [], search: [] });
+    onFile();
   };
-  await Promise.all(Array.from({ length: PARALLEL_READS }, worker));
+  while (measurements.length < files.length) {
+    const started = performance.now();
+    const next = Math.min(files.length, measurements.length + FILES_A_TURN);
+    for (let i = measurements.length; i < next; i++) add(readJsonSync(files[i]!, sparsitySchema));
+    const isSlow = performance.now() - started > SLOW_MS * FILES_A_TURN;
+    if (isSlow) {
+      const together = files.slice(measurements.length, measurements.length + PARALLEL_READS);
+      for (const one of await Promise.all(together.map((file) => readJson(file, sparsitySchema)))) add(one);
+    }
+    // Lets an interruption in.
+    await yieldToEvents();
+  }
   return measurements;
 }
 
