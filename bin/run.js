@@ -1,8 +1,20 @@
 #!/usr/bin/env node
-import { flush, handle, run } from '@oclif/core';
+import { existsSync } from 'node:fs';
 
 /** oclif knows no status for a command that does not exist: it is a mistake of usage, like an unknown flag. */
 const USAGE_STATUS = 2;
+
+/** In a fresh clone: one line in place of a stack. */
+function notBuilt() {
+  process.stderr.write('This clone is not built: run `make` in it first (or npm ci && npm run build).\n');
+  process.exit(1);
+}
+
+if (!existsSync(new URL('../dist/commands', import.meta.url))) notBuilt();
+const { flush, handle, run } = await import('@oclif/core').catch((error) => {
+  if (error.code === 'ERR_MODULE_NOT_FOUND') return notBuilt();
+  throw error;
+});
 
 try {
   await run(process.argv.slice(2), import.meta.url);

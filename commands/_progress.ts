@@ -11,6 +11,8 @@ class RateMeter {
   private samples: { at: number; done: number }[] = [];
 
   add(done: number, at: number): void {
+    // Reports without progress say nothing about the rate: a unit may take longer than the window.
+    if (this.samples.at(-1)?.done === done) return;
     this.samples.push({ at, done });
     while (this.samples.length > 2 && at - this.samples[0]!.at > ETA_WINDOW_MS) this.samples.shift();
   }
@@ -56,7 +58,12 @@ export function formatDuration(seconds: number): string {
 function describe(event: ProgressEvent, rate: number): { rate: string; eta: string; detail: string } {
   const left = event.total - event.done;
   return {
-    rate: rate > 0 ? `${formatCount(rate)} ${event.unit}/s` : '',
+    rate:
+      rate <= 0
+        ? ''
+        : rate < 0.5
+          ? `${formatDuration(1 / rate)} each`
+          : `${formatCount(rate)} ${event.unit}/s`,
     eta: left <= 0 ? 'done' : rate > 0 ? `${formatDuration(left / rate)} left` : '',
     detail: event.detail ?? '',
   };

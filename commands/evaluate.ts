@@ -1,7 +1,9 @@
 import { Args, Flags } from '@oclif/core';
-import type { Evaluation, Mean } from '../src/files/evaluation.js';
+import type { Evaluation, Mean, WorkRow } from '../src/files/evaluation.js';
 import { BaseCommand } from './_base.js';
 import { countFlag, engineFlags, listOptions, numberFlag } from './_flags.js';
+import { formatCount } from './_progress.js';
+import { drawTable } from './_table.js';
 
 export default class Evaluate extends BaseCommand<typeof Evaluate> {
   static override summary = 'Evaluate a checkpoint on tasks and prompts, dense and sparse.';
@@ -107,57 +109,29 @@ Choices are ranked by log-likelihood per character; a last word is right where g
   }
 
   private async print({ tasks, generations, work }: Evaluation): Promise<void> {
-    const { default: Table } = await import('cli-table3');
-    const table = (head: string[], rows: string[][]) => {
-      if (rows.length === 0) return;
-      const drawn = new Table({ head, style: { head: [], border: [], compact: true } });
-      drawn.push(...rows);
-      this.log(drawn.toString());
-    };
-    table(
-      [
-        'task',
-        'items',
+    if (tasks.length > 0) {
+      const head = [
+        'task (items)',
         'setting',
         'activation ratio',
         'accuracy',
-        'against dense',
-        'log-likelihood, against dense',
-      ],
-      tasks.flatMap(({ name, items, results }) =>
-        results.map(({ setting, activationRatio, accuracy, difference }) => [
-          name,
-          String(items),
-          setting,
-          activationRatio.toFixed(5),
-          plusMinus(accuracy),
-          difference
-            ? `${plusMinus(difference.accuracy, true)} (+${difference.gained} −${difference.lost})`
-            : '',
-          difference ? plusMinus(difference.logLikelihood, true) : '',
-        ]),
-      ),
-    );
-    table(
-      [
+        'Δ dense (won, lost)',
+        'Δ log-likelihood',
+      ];
+      this.log(await drawTable(head, tasks.flatMap(taskRows)));
+    }
+    if (work.length > 0) {
+      const head = [
         'setting',
         'tokens together',
-        'neurons needed',
-        'FLOPs a token',
-        'weight bytes a token',
+        'neurons',
+        'FLOPs/token',
+        'bytes/token',
         'saved',
-        'saved, down alone',
-      ],
-      work.map((row) => [
-        row.setting,
-        row.together === 1 ? '1' : `${row.together} of a ${row.grouping}`,
-        percent(row.neurons),
-        amount(row.flops.all),
-        amount(row.bytes.all),
-        percent(1 - row.flops.all / row.flops.dense),
-        percent(1 - row.flops.downOnly / row.flops.dense),
-      ]),
-    );
+        'saved, down only',
+      ];
+      this.log(await drawTable(head, work.map(workRow)));
+    }
     const prompts = new Set(generations.map(({ prompt }) => prompt));
     for (const prompt of prompts) {
       this.log(`\n${prompt} …`);
@@ -176,11 +150,31 @@ Choices are ranked by log-likelihood per character; a last word is right where g
     if (work.length > 0) {
       this.notice(
         'FLOPs and bytes are those of the FFNs, and no times. "saved": weak neurons are known before the FFN runs; ' +
-          '"down alone": they are found from h, and spare the down projection only.',
+          '"down only": they are found from h, and spare the down projection only.',
       );
     }
   }
 }
+
+const taskRows = ({ name, items, results }: Evaluation['tasks'][number]): string[][] =>
+  results.map(({ setting, activationRatio, accuracy, difference }) => [
+    `${name} (${items})`,
+    setting,
+    activationRatio.toFixed(5),
+    plusMinus(accuracy),
+    difference ? `${plusMinus(difference.accuracy, true)} (+${difference.gained} −${difference.lost})` : '',
+    difference ? plusMinus(difference.logLikelihood, true) : '',
+  ]);
+
+const workRow = ({ setting, together, grouping, neurons, flops, bytes }: WorkRow): string[] => [
+  setting,
+  together === 1 ? '1' : `${together} of a ${grouping}`,
+  percent(neurons),
+  amount(flops.all),
+  amount(bytes.all),
+  percent(1 - flops.all / flops.dense),
+  percent(1 - flops.downOnly / flops.dense),
+];
 
 const number = (value: number, signed: boolean) =>
   `${value < 0 ? '−' : signed && value > 0 ? '+' : ''}${Math.abs(value).toFixed(4)}`;
@@ -188,8 +182,4 @@ const plusMinus = ({ mean, standardError }: Mean, signed = false): string =>
   number(mean, signed) + (standardError === null ? '' : ` ± ${standardError.toFixed(4)}`);
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
 
-function amount(value: number): string {
-  const suffixes = ['', 'k', 'M', 'G', 'T'];
-  const power = Math.min(suffixes.length - 1, Math.max(0, Math.floor(Math.log10(value) / 3)));
-  return `${(value / 1000 ** power).toPrecision(3)} ${suffixes[power]}`.trim();
-}
+const amount = (value: number): string => formatCount(Math.round(value));

@@ -3,6 +3,7 @@ import { usageError } from '../src/errors.js';
 import { METRIC_NAMES, PROTOCOL_NAMES, type SparsityMeasurement } from '../src/files/sparsity.js';
 import { BaseCommand } from './_base.js';
 import { countFlag, engineFlags, listOptions, numberFlag } from './_flags.js';
+import { drawTable } from './_table.js';
 
 export default class Measure extends BaseCommand<typeof Measure> {
   static override summary = 'Measure the activation sparsity of runs, checkpoints or Hugging Face folders.';
@@ -163,23 +164,17 @@ export default class Measure extends BaseCommand<typeof Measure> {
   }
 
   private async print(measurements: readonly SparsityMeasurement[]): Promise<void> {
-    const { default: Table } = await import('cli-table3');
-    const table = new Table({
-      head: ['checkpoint', 'metric', 'setting', 'activation ratio', 'ppl ratio', 'CETT', 'status'],
-      style: { head: [], border: [] },
-    });
-    for (const m of measurements) {
-      table.push([
-        m.checkpoint,
-        m.metric,
-        String(m.pPercent ?? m.epsilon ?? m.kRatio ?? m.cett ?? ''),
-        `${m.activationRatio.toFixed(5)} ± ${m.activationRatioStandardError.toFixed(5)}`,
-        m.perplexity.ratio.toFixed(5),
-        m.cett?.toFixed(4) ?? '',
-        m.status,
-      ]);
-    }
-    this.log(table.toString());
+    const rows = measurements.map((m) => [
+      m.checkpoint,
+      m.metric,
+      String(m.pPercent ?? m.epsilon ?? m.kRatio ?? m.cett ?? ''),
+      `${m.activationRatio.toFixed(5)} ± ${m.activationRatioStandardError.toFixed(5)}`,
+      m.perplexity.ratio.toFixed(5),
+      m.cett?.toFixed(4) ?? '',
+      m.status,
+    ]);
+    const head = ['checkpoint', 'metric', 'setting', 'activation ratio', 'ppl ratio', 'CETT', 'status'];
+    this.log(await drawTable(head, rows));
     for (const m of measurements) {
       if (m.status === 'at-bound') {
         this.notice(

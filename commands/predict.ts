@@ -3,6 +3,7 @@ import { usageError } from '../src/errors.js';
 import type { Prediction } from '../src/fit/predict.js';
 import { BaseCommand } from './_base.js';
 import { listOptions } from './_flags.js';
+import { drawTable } from './_table.js';
 
 const SUFFIXES: Record<string, number> = { k: 1e3, M: 1e6, B: 1e9, T: 1e12 };
 
@@ -51,29 +52,20 @@ Outside the fitted range the answer says so; where a law cannot hold (an activat
   }
 
   private async print(predictions: Prediction[], y: string): Promise<void> {
-    const [{ default: Table }, { shortInterval, shortNumber }, { groupName }] = await Promise.all([
-      import('cli-table3'),
+    const [{ shortInterval, shortNumber }, { groupName }] = await Promise.all([
       import('../src/fit/summary.js'),
       import('../src/fit/series.js'),
     ]);
     const percent = `${100 * (predictions[0]?.level ?? 0.95)} %`;
-    const table = new Table({
-      head: ['group', 'law', 'at', y, `${percent} interval`, ''],
-      style: { head: [], border: [], compact: true },
-    });
-    for (const item of predictions) {
-      const interval = item.interval ? shortInterval(item.interval) : 'none';
-      const place = item.range === 'inside' ? '' : 'extrapolated';
-      table.push([
-        groupName(item.group),
-        item.law,
-        shortNumber(item.at),
-        shortNumber(item.value),
-        interval,
-        place,
-      ]);
-    }
-    this.log(table.toString());
+    const rows = predictions.map((item) => [
+      groupName(item.group),
+      item.law,
+      shortNumber(item.at),
+      shortNumber(item.value),
+      item.interval ? shortInterval(item.interval) : 'none',
+      item.range === 'inside' ? '' : 'extrapolated',
+    ]);
+    this.log(await drawTable(['group', 'law', 'at', y, `${percent} interval`, ''], rows));
     for (const note of new Set(predictions.flatMap((item) => item.notes))) this.log(`! ${note}`);
   }
 }

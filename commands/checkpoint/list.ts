@@ -1,7 +1,8 @@
 import { Args } from '@oclif/core';
 import type { CheckpointSummary } from '../../src/checkpoint/summary.js';
 import { BaseCommand } from '../_base.js';
-import { formatCount } from '../_progress.js';
+import { formatBytes, formatCount } from '../_progress.js';
+import { drawTable } from '../_table.js';
 
 export default class CheckpointList extends BaseCommand<typeof CheckpointList> {
   static override summary = "List a run's checkpoints.";
@@ -19,23 +20,17 @@ export default class CheckpointList extends BaseCommand<typeof CheckpointList> {
   async run(): Promise<{ checkpoints: CheckpointSummary[] }> {
     const { summarizeRun } = await import('../../src/checkpoint/summary.js');
     const checkpoints = await summarizeRun(this.args.run);
-    const { default: CliTable } = await import('cli-table3');
-    const table = new CliTable({
-      head: ['checkpoint', 'step', 'tokens', 'phase', 'validation loss', 'resumable', 'size'],
-      style: { head: [], border: [] },
-    });
-    for (const each of checkpoints) {
-      table.push([
-        each.checkpoint,
-        each.step,
-        formatCount(each.tokens),
-        each.phase,
-        each.validationLossNatsPerToken?.toFixed(4) ?? '',
-        each.resumable ? 'yes' : '',
-        `${formatCount(each.bytes)}B`,
-      ]);
-    }
-    this.log(table.toString());
+    const rows = checkpoints.map((each) => [
+      each.checkpoint,
+      each.step,
+      formatCount(each.tokens),
+      each.phase,
+      each.validationLossNatsPerToken?.toFixed(4) ?? '',
+      each.resumable ? 'yes' : '',
+      formatBytes(each.bytes),
+    ]);
+    const head = ['checkpoint', 'step', 'tokens', 'phase', 'validation loss', 'resumable', 'size'];
+    this.log(await drawTable(head, rows));
     return { checkpoints };
   }
 }

@@ -1,5 +1,5 @@
 import { Args } from '@oclif/core';
-import type { CheckpointDetails } from '../../src/checkpoint/summary.js';
+import type { CheckpointDetails, ForeignDetails } from '../../src/checkpoint/summary.js';
 import { BaseCommand } from '../_base.js';
 
 export default class CheckpointShow extends BaseCommand<typeof CheckpointShow> {
@@ -9,19 +9,38 @@ export default class CheckpointShow extends BaseCommand<typeof CheckpointShow> {
       description: 'One checkpoint',
       command: '<%= config.bin %> <%= command.id %> runs/relu/checkpoints/000000001048576',
     },
+    {
+      description: "What is understood of anyone's checkpoint",
+      command: '<%= config.bin %> <%= command.id %> models/pythia-14m',
+    },
   ];
   static override args = {
-    checkpoint: Args.string({ description: 'The checkpoint folder.', required: true }),
+    checkpoint: Args.string({
+      description: 'The checkpoint folder, ours or a Hugging Face folder.',
+      required: true,
+    }),
   };
 
-  async run(): Promise<{ checkpoints: CheckpointDetails[] }> {
-    const { describeCheckpoint } = await import('../../src/checkpoint/summary.js');
-    const details = await describeCheckpoint(this.args.checkpoint);
+  async run(): Promise<{ checkpoints: (CheckpointDetails | ForeignDetails)[] }> {
+    const { describeCheckpoint, describeForeign, isForeign } = await import(
+      '../../src/checkpoint/summary.js'
+    );
+    const { checkpoint } = this.args;
+    if (isForeign(checkpoint)) {
+      const details = await describeForeign(checkpoint);
+      const { path: _, description, ...rest } = details;
+      this.list([...Object.entries(rest), ...Object.entries(description)]);
+      return { checkpoints: [details] };
+    }
+    const details = await describeCheckpoint(checkpoint);
     const { shape, parameters, path: _, ...rest } = details;
     const groups = Object.entries(parameters).map(([group, count]) => [`parameters, ${group}`, count]);
-    const rows = [...Object.entries(rest), ...Object.entries(shape), ...groups];
+    this.list([...Object.entries(rest), ...Object.entries(shape), ...groups]);
+    return { checkpoints: [details] };
+  }
+
+  private list(rows: readonly (readonly unknown[])[]): void {
     const width = Math.max(...rows.map(([name]) => String(name).length));
     for (const [name, value] of rows) this.log(`${String(name).padEnd(width)}  ${value ?? ''}`);
-    return { checkpoints: [details] };
   }
 }

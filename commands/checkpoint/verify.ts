@@ -29,8 +29,18 @@ export default class CheckpointVerify extends BaseCommand<typeof CheckpointVerif
       import('../../src/checkpoint/verify.js'),
       import('../../src/files/run.js'),
     ]);
+    const { isForeign } = await import('../../src/checkpoint/summary.js');
     const paths: string[] = [];
     for (const target of this.args.checkpoint) {
+      if (isForeign(target) && !(await listCheckpoints(target)).length) {
+        throw inputError(
+          `${target} holds no hashes to compare with: only checkpoints of ours have a state.json.`,
+          {
+            code: 'foreign-checkpoint',
+            suggestions: [`sparselaw checkpoint show ${target}`],
+          },
+        );
+      }
       const inside = await listCheckpoints(target);
       paths.push(...(inside.length > 0 ? inside.map(({ path }) => path) : [target]));
     }

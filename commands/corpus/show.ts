@@ -2,6 +2,7 @@ import { Args } from '@oclif/core';
 import type { Manifest } from '../../src/files/manifest.js';
 import { BaseCommand } from '../_base.js';
 import { countFlag } from '../_flags.js';
+import { drawTable } from '../_table.js';
 
 export default class CorpusShow extends BaseCommand<typeof CorpusShow> {
   static override summary = 'Show what a corpus holds: counts, hashes, licence, a decoded sample.';
@@ -31,23 +32,20 @@ export default class CorpusShow extends BaseCommand<typeof CorpusShow> {
   }
 
   private async draw(corpus: string, manifest: Manifest, sample: string): Promise<void> {
-    const { default: Table } = await import('cli-table3');
     const { printable } = await import('../../src/io/printable.js');
     const { splits, split, tokenizer, sources, licence, sha256 } = manifest;
-    const counts = new Table({ head: ['', 'documents', 'tokens', 'text bytes', 'bytes/token', 'shards'] });
-    for (const name of ['train', 'validation'] as const) {
+    const counts = (['train', 'validation'] as const).map((name) => {
       const { documents, tokens, bytes, shards } = splits[name];
       const ratio = tokens > 0 ? (bytes / tokens).toFixed(3) : '';
-      counts.push([name, documents, tokens, bytes, ratio, shards.length]);
-    }
-    const files = new Table({ head: ['source', 'use', 'documents', 'bytes', 'SHA-256'] });
-    for (const source of sources) {
+      return [name, documents, tokens, bytes, ratio, shards.length];
+    });
+    const files = sources.map((source) => {
       const { name, use, documents, bytes } = source;
-      files.push([printable(name), use, documents, bytes, source.sha256.slice(0, 16)]);
-    }
+      return [printable(name), use, documents, bytes, source.sha256.slice(0, 16)];
+    });
     this.log(`${corpus}  ${sha256}`);
-    this.log(counts.toString());
-    this.log(files.toString());
+    this.log(await drawTable(['', 'documents', 'tokens', 'text bytes', 'bytes/token', 'shards'], counts));
+    this.log(await drawTable(['source', 'use', 'documents', 'bytes', 'SHA-256'], files));
     this.log(`tokenizer  ${tokenizer.origin}, vocabulary ${tokenizer.vocabSize}, ${tokenizer.sha256}`);
     this.log(
       `split      ${split.method}, seed ${split.seed}` +

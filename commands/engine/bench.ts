@@ -3,6 +3,7 @@ import type { EagerBenchmark } from '../../src/engine/eager-bench.js';
 import type { EngineBenchmark } from '../../src/engine/xla/bench.js';
 import { BaseCommand } from '../_base.js';
 import { engineFlags } from '../_flags.js';
+import { drawTable } from '../_table.js';
 
 export default class EngineBench extends BaseCommand<typeof EngineBench> {
   static override summary = 'Measure an engine: matrix products, and what a call costs the host.';
@@ -31,10 +32,7 @@ export default class EngineBench extends BaseCommand<typeof EngineBench> {
   async run(): Promise<{ engines: (EngineBenchmark | EagerBenchmark)[] }> {
     const { engine } = this.flags;
     const { result, rows } = engine === 'xla' ? await this.plugin() : await this.opByOp(engine);
-    const { default: CliTable } = await import('cli-table3');
-    const table = new CliTable({ style: { head: [], border: [] } });
-    table.push(...rows);
-    this.log(table.toString());
+    this.log(await drawTable([], rows));
     return { engines: [result] };
   }
 

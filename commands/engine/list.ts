@@ -1,6 +1,7 @@
 import type { PluginStatus } from '../../src/engine/install/index.js';
 import { BaseCommand } from '../_base.js';
 import { formatBytes } from '../_progress.js';
+import { drawTable } from '../_table.js';
 
 export default class EngineList extends BaseCommand<typeof EngineList> {
   static override summary = 'List what the engines xla and tensorflow run on, and what of it is installed.';
@@ -17,22 +18,15 @@ export default class EngineList extends BaseCommand<typeof EngineList> {
   async run(): Promise<{ engines: PluginStatus[] }> {
     const { listPlugins } = await import('../../src/engine/install/index.js');
     const engines = await listPlugins();
-    const { default: CliTable } = await import('cli-table3');
-    const table = new CliTable({
-      head: ['name', 'device', 'status', 'version', 'download', 'what'],
-      style: { head: [], border: [] },
-    });
-    for (const each of engines) {
-      table.push([
-        each.name,
-        each.device,
-        each.status,
-        each.version,
-        each.downloadBytes > 0 ? formatBytes(each.downloadBytes) : '',
-        each.problem ?? each.summary,
-      ]);
-    }
-    this.log(table.toString());
+    const rows = engines.map((each) => [
+      each.name,
+      each.device,
+      each.status,
+      each.version,
+      each.downloadBytes > 0 ? formatBytes(each.downloadBytes) : '',
+      each.problem ?? each.summary,
+    ]);
+    this.log(await drawTable(['name', 'device', 'status', 'version', 'download', 'what'], rows));
     const named = process.env.SPARSELAW_PJRT_PLUGIN;
     if (named) this.log(`SPARSELAW_PJRT_PLUGIN names ${named}: it is taken before all of these.`);
     const { ownPackages } = await import('../../src/engine/tensorflow/find.js');

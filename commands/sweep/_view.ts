@@ -1,5 +1,6 @@
 import type { RunView } from '../../src/sweep/status.js';
 import { formatCount, formatDuration } from '../_progress.js';
+import { drawTable } from '../_table.js';
 
 const BAR = 20;
 
@@ -18,26 +19,21 @@ const shareOf = ({ state, progress }: RunView): number =>
 
 /** The table of `sweep status`, one line a run, and a line that sums up. */
 export async function statusTable(views: readonly RunView[]): Promise<string> {
-  const { default: Table } = await import('cli-table3');
-  const table = new Table({
-    head: ['run', 'state', 'progress', 'speed', 'left', 'note'],
-    style: { head: [], border: [] },
-    chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
-  });
-  for (const view of views) {
+  const rows = views.map((view) => {
     const { id, state, stage, progress, secondsLeft, reason, job } = view;
     const share = shareOf(view);
     const isRunning = state === 'running';
-    table.push([
+    return [
       id,
       isRunning && stage ? stage : state,
       `${bar(share)} ${String(Math.floor(100 * share)).padStart(3)}%`,
       isRunning && progress?.perSecond ? `${formatCount(progress.perSecond)} ${progress.unit}/s` : '',
       secondsLeft === null ? '' : formatDuration(secondsLeft),
       reason?.message ?? (state === 'queued' && job ? `job ${job}` : ''),
-    ]);
-  }
-  return `${table.toString()}\n${summary(views)}`;
+    ];
+  });
+  const drawn = await drawTable(['run', 'state', 'progress', 'speed', 'left', 'note'], rows);
+  return `${drawn}\n${summary(views)}`;
 }
 
 /** `8 runs: 3 done, 2 running, 3 pending`. */

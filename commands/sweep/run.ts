@@ -5,6 +5,7 @@ import type { Rates } from '../../src/sweep/rates.js';
 import type { RunView } from '../../src/sweep/status.js';
 import { BaseCommand } from '../_base.js';
 import { formatBytes, formatCount, formatDuration } from '../_progress.js';
+import { drawTable } from '../_table.js';
 import { executorFlags, workOn } from './_executor.js';
 import { statusTable, summary, sweepProgress } from './_view.js';
 
@@ -101,11 +102,10 @@ export default class SweepRun extends BaseCommand<typeof SweepRun> {
   }
 
   private async dryRun(file: GridFile, runs: readonly PlannedRun[]): Promise<{ runs: DryRun[] }> {
-    const [{ trainingSeconds }, { bytesToWrite }, { freeBytes }, { default: Table }] = await Promise.all([
+    const [{ trainingSeconds }, { bytesToWrite }, { freeBytes }] = await Promise.all([
       import('../../src/sweep/rates.js'),
       import('../../src/sweep/prepare.js'),
       import('../../src/io/free-space.js'),
-      import('cli-table3'),
     ]);
     const rates = await this.rates(runs);
     const planned = runs.map(({ id, config, plan }): DryRun => {
@@ -113,38 +113,20 @@ export default class SweepRun extends BaseCommand<typeof SweepRun> {
       const seconds = rates ? trainingSeconds(flopsPerToken.matricesAndAttention, tokens, rates.rates) : null;
       return { id, config, parameters, tokens, flops: flopsTotal, diskBytes: disk.totalBytes, seconds };
     });
-    const table = new Table({
-      head: [
-        'run',
-        'shape',
-        'seed',
-        'parameters',
-        'tokens',
-        'tokens/param.',
-        'FLOPs',
-        'checkpoints',
-        'disk',
-        'time',
-      ],
-      style: { head: [], border: [] },
-      chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
-    });
-    for (const [i, run] of planned.entries()) {
-      const { config, parameters, seconds } = run;
-      table.push([
-        run.id,
-        `${config.width}×${config.layers}, ff ${config.ff}`,
-        String(config.seed),
-        formatCount(parameters.nonEmbedding),
-        formatCount(run.tokens),
-        (run.tokens / parameters.nonEmbedding).toPrecision(3),
-        run.flops.toExponential(2),
-        String(runs[i]!.plan.checkpoints.length),
-        formatBytes(run.diskBytes),
-        seconds === null ? '?' : formatDuration(seconds),
-      ]);
-    }
-    this.log(table.toString());
+    const rows = planned.map(({ id, config, parameters, tokens, flops, diskBytes, seconds }, i) => [
+      id,
+      `${config.width}×${config.layers}, ff ${config.ff}`,
+      config.seed,
+      formatCount(parameters.nonEmbedding),
+      formatCount(tokens),
+      (tokens / parameters.nonEmbedding).toPrecision(3),
+      flops.toExponential(2),
+      runs[i]!.plan.checkpoints.length,
+      formatBytes(diskBytes),
+      seconds === null ? '?' : formatDuration(seconds),
+    ]);
+    const size = ['run', 'shape', 'seed', 'parameters', 'tokens', 'tokens/param.', 'FLOPs'];
+    this.log(await drawTable([...size, 'checkpoints', 'disk', 'time'], rows));
     const sum = (values: readonly (number | null)[]) => values.reduce<number>((a, b) => a + (b ?? 0), 0);
     const free = await freeBytes(this.flags.out);
     const disk = await bytesToWrite(this.flags.out, runs);

@@ -1,10 +1,14 @@
+import { existsSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { inputError } from '../errors.js';
 import { type CheckpointState, checkpointPaths, listCheckpoints } from '../files/run.js';
 import { withFile } from '../io/file-error.js';
 import { printable } from '../io/printable.js';
+import { describeFamily } from '../model/families/describe.js';
+import { layerName } from '../model/parameters.js';
 import { type ModelShape, type ParameterCounts, parameterCounts } from '../model/shape.js';
+import { openForeign, weightFiles } from './foreign.js';
 import { readOwnShape } from './hugging-face.js';
 import { readState } from './state.js';
 
@@ -37,12 +41,50 @@ export async function summarizeRun(run: string): Promise<CheckpointSummary[]> {
   if (checkpoints.length === 0) {
     throw inputError(`${printable(run)} holds no checkpoints.`, {
       code: 'no-checkpoints',
-      suggestions: ['Name a run folder, as `sparselaw train --out RUN` makes it.'],
+      suggestions: [
+        isForeign(run)
+          ? `It is a checkpoint itself: sparselaw checkpoint show ${printable(run)}`
+          : 'Name a run folder, as `sparselaw train --out RUN` makes it.',
+      ],
     });
   }
   const summaries: CheckpointSummary[] = [];
   for (const { path } of checkpoints) summaries.push(await summarize(path));
   return summaries;
+}
+
+/** A checkpoint of another program, as transformers writes it. */
+export interface ForeignDetails {
+  checkpoint: string;
+  path: string;
+  /** What was understood of its config.json, in words. */
+  description: Record<string, string>;
+  parameters: number;
+  /** As most weights are stored, e.g. `BF16`. */
+  dtype: string;
+  bytes: number;
+}
+
+/** Whether a folder is a checkpoint that another program wrote. */
+export const isForeign = (folder: string): boolean => {
+  const { config, state } = checkpointPaths(folder);
+  return existsSync(config) && !existsSync(state);
+};
+
+/** @throws SparselawError (status 3) when it is of no supported family, or its tensors do not fit */
+export async function describeForeign(folder: string): Promise<ForeignDetails> {
+  const { spec, shapes, dtypeOf } = await openForeign(folder);
+  const size = (dims: readonly number[]) => dims.reduce((product, dim) => product * dim, 1);
+  let bytes = 0;
+  for (const file of await weightFiles(folder)) bytes += (await stat(file)).size;
+  return {
+    checkpoint: basename(resolve(folder)),
+    path: folder,
+    description: describeFamily(spec),
+    parameters: Object.values(shapes).reduce((sum, dims) => sum + size(dims), 0),
+    dtype: dtypeOf(layerName(0, 'mlp.down_proj')),
+    bytes,
+  };
 }
 
 async function summarize(checkpoint: string): Promise<CheckpointSummary> {

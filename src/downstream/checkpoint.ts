@@ -32,11 +32,22 @@ export async function measurementOf(
   return measurement;
 }
 
-/** `pplp 1 %`, `topk 0.1`: a measurement's metric with its setting. */
+/** A measurement's metric with its setting, as reports call it: `PPL-1%`, `top-k 10%`. */
 export function settingLabel(
   m: Pick<SparsityMeasurement, 'metric' | 'pPercent' | 'epsilon' | 'kRatio' | 'cett'>,
 ): string {
-  if (m.metric === 'pplp') return `pplp ${m.pPercent} %`;
-  const parameter = m.epsilon ?? m.kRatio ?? (m.metric === 'cett' ? m.cett : undefined);
-  return parameter === undefined ? m.metric : `${m.metric} ${parameter}`;
+  switch (m.metric) {
+    case 'pplp':
+      return `PPL-${m.pPercent}%`;
+    case 'cett':
+      return `CETT ${m.cett}`;
+    case 'topk':
+      return `top-k ${Number((100 * m.kRatio!).toPrecision(4))}%`;
+    case 'fat':
+      return `FAT ε = ${m.epsilon}`;
+    case 'global':
+      return `global ε = ${m.epsilon}`;
+    case 'zero':
+      return 'exact zeros';
+  }
 }

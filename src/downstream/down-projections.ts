@@ -1,10 +1,10 @@
+import { openForeign } from '../checkpoint/foreign.js';
 import { readOwnShape } from '../checkpoint/hugging-face.js';
 import { checkpointPaths } from '../files/run.js';
 import { readFloatTensors, readSafetensorsHeader, type SafetensorsDtype } from '../io/safetensors.js';
 import { DTYPE_BYTES } from '../io/safetensors-header.js';
 import { ACTIVATIONS } from '../model/activations/index.js';
 import { layerName } from '../model/parameters.js';
-import { openForeign } from '../sparsity/load.js';
 import { columnNorms } from '../sparsity/model.js';
 import type { Target } from '../sparsity/targets.js';
 

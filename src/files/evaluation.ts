@@ -12,7 +12,7 @@ export type Mean = z.infer<typeof meanSchema>;
 
 /** What the model keeps while it is evaluated. */
 const settingSchema = z.object({
-  /** `dense`, or metric and setting, e.g. `pplp 1 %`. */
+  /** `dense`, or metric and setting, e.g. `PPL-1%`. */
   label: z.string(),
   metric: z.enum(METRIC_NAMES).nullable(),
   pPercent: z.number().nonnegative().nullable(),

@@ -37,16 +37,30 @@ async function altered(name: string, values: object): Promise<string> {
   return path;
 }
 
+describe('checkpoint, of a Hugging Face folder', () => {
+  it('shows what was understood, and says what it cannot verify', async () => {
+    const shown = await sparselaw(['checkpoint', 'show', checkpoint]);
+    expect(shown.status).toBe(0);
+    expect(shown.stdout).toMatch(/family +llama\n/);
+    expect(shown.stdout).toMatch(/ffn +80 neurons, relu, gated\n/);
+    // 2 layers of width 32 with 80 neurons, 512 tied embeddings: 512·32 + 2·(4·32² + 3·32·80 + 2·32) + 32.
+    expect(shown.stdout).toMatch(/parameters +40096\n/);
+    const verified = await sparselaw(['checkpoint', 'verify', checkpoint, '--json']);
+    expect(verified.status).toBe(3);
+    expect(JSON.parse(verified.stdout).error.code).toBe('foreign-checkpoint');
+  });
+});
+
 describe('export', () => {
   it('writes thresholds, hook and README, and says so', async () => {
     const out = join(folder, 'exported');
     const { status, stdout } = await sparselaw(['export', checkpoint, '--from', measurement, '--out', out]);
     expect(status).toBe(0);
-    expect(stdout).toMatch(/thresholds of 2 × 80 neurons \(pplp 20 %, activation ratio 0\.\d+\)/);
+    expect(stdout).toMatch(/thresholds of 2 × 80 neurons \(PPL-20%, activation ratio 0\.\d+\)/);
     expect((await readdir(out)).sort()).toEqual(['README.md', 'sparse_hook.py', 'thresholds.safetensors']);
     const tensors = await readFloatTensors(join(out, 'thresholds.safetensors'));
     expect([...tensors.keys()]).toEqual([0, 1].map((layer) => `model.layers.${layer}.mlp.down_proj`));
-    expect(await readFile(join(out, 'README.md'), 'utf8')).toContain('pplp 20 %');
+    expect(await readFile(join(out, 'README.md'), 'utf8')).toContain('PPL-20%');
     const again = await sparselaw(['export', checkpoint, '--from', measurement, '--out', out, '--json']);
     expect(again.status).toBe(3);
     expect(JSON.parse(again.stdout).error.code).toBe('exists');
@@ -89,9 +103,9 @@ describe('evaluate', () => {
     const prompt = ['--prompt', 'The king said', '--max-new-tokens', '5'];
     const plain = await sparselaw([...args, ...text, ...prompt]);
     expect(plain.stderr).toBe('');
-    expect(plain.stdout).toMatch(/lambada-style .* 3 .* dense /);
-    expect(plain.stdout).toMatch(/pplp 20 % .* 32 of a batch /);
-    expect(plain.stdout).toMatch(/The king said …\n\n\[dense\]\n.+\n\n\[pplp 20 %/);
+    expect(plain.stdout).toMatch(/lambada-style \(3\) .* dense /);
+    expect(plain.stdout).toMatch(/PPL-20% .* 32 of a batch /);
+    expect(plain.stdout).toMatch(/The king said …\n\n\[dense\]\n.+\n\n\[PPL-20%/);
     const json = await sparselaw([...args, ...text, ...prompt, '--json']);
     const { evaluations } = JSON.parse(json.stdout);
     const evaluation = evaluationSchema.parse(evaluations[0]);
@@ -125,10 +139,10 @@ describe('evaluate', () => {
     const { results } = evaluationSchema.parse(JSON.parse(stdout).evaluations[0]).tasks[0]!;
     expect(results.map(({ setting }) => setting)).toEqual([
       'dense',
-      'fat 0.5',
-      'topk 0.1',
-      'pplp 20 % #3',
-      'pplp 20 % #4',
+      'FAT ε = 0.5',
+      'top-k 10%',
+      'PPL-20% #3',
+      'PPL-20% #4',
     ]);
     // 8 of 80 neurons a token, less those that are exactly 0.
     expect(results[2]!.activationRatio).toBeLessThanOrEqual(0.1);

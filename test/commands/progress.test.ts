@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { parseCount } from '../../commands/_flags.js';
 import { createProgress, formatCount, formatDuration, plainLine } from '../../commands/_progress.js';
 
@@ -41,6 +41,28 @@ describe('progress', () => {
 
   it('gives share, counts, rate and time left on one line', () => {
     expect(plainLine(event, 100)).toBe('train  25%  500/2.00k tokens  100 tokens/s  15s left  loss 3.2');
+  });
+
+  it('says how long one takes where a second makes less than a half', () => {
+    expect(plainLine({ ...event, unit: 'checkpoints', done: 1, total: 3 }, 1 / 60)).toBe(
+      'train  33%  1/3 checkpoints  1m 00s each  2m 00s left  loss 3.2',
+    );
+  });
+
+  it('keeps the rate of what takes longer than its window', () => {
+    vi.useFakeTimers({ now: 0 });
+    let written = '';
+    const pipe = { isTTY: false, write: (text: string) => (written += text) };
+    const progress = createProgress(pipe as unknown as NodeJS.WriteStream);
+    const one = { task: 'measure', total: 1, unit: 'checkpoints' };
+    for (let second = 0; second < 60; second += 5) {
+      vi.setSystemTime(1000 * second);
+      progress({ ...one, done: 0 });
+    }
+    vi.setSystemTime(60_000);
+    progress({ ...one, done: 1 });
+    vi.useRealTimers();
+    expect(written.trim().split('\n').at(-1)).toBe('measure  100%  1/1 checkpoints  1m 00s each  done');
   });
 
   it('writes whole lines without control characters where there is no terminal', () => {

@@ -47,7 +47,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 /** Name of the setting in our files. */
 const SETTINGS = [
   ['dense', 'dense'],
-  ['sparse', 'pplp 20 %'],
+  ['sparse', 'PPL-20%'],
 ] as const;
 
 describe.each(SETTINGS)('lm-evaluation-harness, %s', (side, setting) => {

@@ -65,8 +65,8 @@ function evaluationOf(settingsHash: string, results: Results): Evaluation {
     elapsedSeconds: 1,
   };
 }
-const first = evaluationOf('aa', [result('dense', 0.5, 0.7), result('pplp 1 %', 0.2, 0.69)]);
-const second = evaluationOf('bb', [result('dense', 0.5, 0.7), result('pplp 5 %', 0.1, 0.64)]);
+const first = evaluationOf('aa', [result('dense', 0.5, 0.7), result('PPL-1%', 0.2, 0.69)]);
+const second = evaluationOf('bb', [result('dense', 0.5, 0.7), result('PPL-5%', 0.1, 0.64)]);
 
 describe('scores in a report', () => {
   it('joins the files of one checkpoint and task, dense as the reference', () => {
@@ -76,7 +76,7 @@ describe('scores in a report', () => {
     expect(title).toBe('piqa: pythia');
     expect(alt).toContain('dense 70.0%');
     const { scores, dense } = spec.datasets as { scores: { setting: string }[]; dense: unknown[] };
-    expect(scores.map(({ setting }) => setting)).toEqual(['pplp 1 %', 'pplp 5 %']);
+    expect(scores.map(({ setting }) => setting)).toEqual(['PPL-1%', 'PPL-5%']);
     expect(dense).toEqual([{ accuracy: 0.7 }]);
   });
 

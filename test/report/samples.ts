@@ -122,7 +122,7 @@ export const SAMPLES: Record<string, Chart> = {
     items: 1838,
     rows: [
       ...[0.05, 0.1, 0.2].map((ratio, i) => ({
-        setting: `pplp ${[20, 5, 1][i]} %`,
+        setting: `PPL-${[20, 5, 1][i]}%`,
         activationRatio: ratio,
         accuracy: 0.6 + ratio / 4,
         low: 0.59 + ratio / 4,
@@ -131,7 +131,7 @@ export const SAMPLES: Record<string, Chart> = {
         differenceError: 0.008,
       })),
       {
-        setting: 'topk 0.1',
+        setting: 'top-k 10%',
         activationRatio: 0.1,
         accuracy: null,
         low: null,

@@ -14,7 +14,7 @@ import { ramp, UI_COLORS } from '../palette.js';
 
 /** One task at one setting on one checkpoint. */
 export interface ScoreRow extends Row {
-  /** The metric with its setting, e.g. `pplp 1 %`. */
+  /** The metric with its setting, e.g. `PPL-1%`. */
   setting: string;
   /** On the task's own tokens. */
   activationRatio: number | null;
