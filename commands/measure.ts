@@ -1,5 +1,6 @@
 import { Args, Flags } from '@oclif/core';
 import { usageError } from '../src/errors.js';
+import { PROFILE_FORMATS, PROFILE_NAMES } from '../src/files/profile.js';
 import { METRIC_NAMES, PROTOCOL_NAMES, type SparsityMeasurement } from '../src/files/sparsity.js';
 import { BaseCommand } from './_base.js';
 import { countFlag, engineFlags, listOptions, numberFlag } from './_flags.js';
@@ -26,6 +27,10 @@ export default class Measure extends BaseCommand<typeof Measure> {
     {
       description: "Anyone's checkpoint on a text",
       command: '<%= config.bin %> <%= command.id %> models/pythia-14m --text book.txt --out measured',
+    },
+    {
+      description: 'How often each neuron is active, and perplexity against activation ratio by metric',
+      command: '<%= config.bin %> <%= command.id %> runs/relu --profile neurons,pareto --profile-format csv',
     },
   ];
   static override strict = false;
@@ -96,6 +101,15 @@ export default class Measure extends BaseCommand<typeof Measure> {
       helpValue: 'last:N',
     }),
     compat: Flags.boolean({ summary: "Search thresholds on the authors' linear grid." }),
+    profile: Flags.option({ options: PROFILE_NAMES, ...listOptions })({
+      summary:
+        'Write distributions beside each result: sweeps (pareto, cett), how often neurons are active, activation ' +
+        'by input token and by position, and the neurons that chunks of tokens need.',
+    }),
+    'profile-format': Flags.option({ options: PROFILE_FORMATS })({
+      summary: 'Format of the profiles.',
+      default: 'parquet',
+    }),
     series: Flags.string({
       summary:
         'Give foreign checkpoints their run, tokens and step (columns checkpoint, run_id, tokens, step).',
@@ -106,7 +120,7 @@ export default class Measure extends BaseCommand<typeof Measure> {
     ...engineFlags,
   };
 
-  async run(): Promise<{ measurements: SparsityMeasurement[] }> {
+  async run(): Promise<{ measurements: SparsityMeasurement[]; profiles?: string[] }> {
     const { flags } = this;
     const [{ measureTargets }, { MEASURE_DEFAULTS, settingsOf }, { placeInSeries, resolveTarget }] =
       await Promise.all([
@@ -127,6 +141,7 @@ export default class Measure extends BaseCommand<typeof Measure> {
     const paths = this.argv.length > 0 ? await this.targets() : [];
     const resolved = (await Promise.all(paths.map(resolveTarget))).flat();
     const targets = flags.series === undefined ? resolved : await placeInSeries(resolved, flags.series);
+    const profiles: string[] = [];
     const measurements = await measureTargets(targets, {
       ...parameters,
       data: flags.data,
@@ -139,6 +154,11 @@ export default class Measure extends BaseCommand<typeof Measure> {
       protocol: flags.protocol,
       sharedCett: lastOf(flags['shared-cett']),
       compat: flags.compat ?? false,
+      profiles: flags.profile && {
+        names: [...new Set(flags.profile)],
+        format: flags['profile-format'],
+      },
+      onProfile: (path) => profiles.push(path),
       out: flags.out,
       force: flags.force ?? false,
       engine: flags.engine ?? 'auto',
@@ -151,7 +171,8 @@ export default class Measure extends BaseCommand<typeof Measure> {
       onProgress: this.progress(),
     });
     await this.print(measurements);
-    return { measurements };
+    for (const path of profiles) this.log(path);
+    return flags.profile ? { measurements, profiles } : { measurements };
   }
 
   /** The arguments, which oclif keeps apart from flags only by parsing again. */

@@ -1,5 +1,5 @@
 import { compatCalibration } from './compat.js';
-import { average, type MaskedPass, type RangePass, type Session } from './evaluate.js';
+import { average, type CensusPass, type MaskedPass, type RangePass, type Session } from './evaluate.js';
 import { CETT_GRID, type CurvePoint, type TracePoint } from './perplexity-search.js';
 import { outputNormRule, type Rule } from './rules.js';
 import { type Calibration, calibrate } from './threshold-search.js';
@@ -23,6 +23,10 @@ export interface MeasureContext {
   calibration(): Promise<Calibration>;
   /** A masked pass over all windows; the same thresholds are evaluated once. */
   masked(rule: Rule, thresholds: readonly number[]): Promise<MaskedPass>;
+  /** The same over the calibration tokens, `gridWindows`. */
+  gridMasked(rule: Rule, thresholds: readonly number[]): Promise<MaskedPass>;
+  /** Who is active where on all windows; the same thresholds are counted once. */
+  census(rule: Rule, thresholds: readonly number[]): Promise<CensusPass>;
   /** ln(perplexity ratio) with the same CETT bound in every layer, on all windows. */
   logRatio(cett: number): Promise<number>;
   /** The curve on `gridWindows`. */
@@ -48,20 +52,21 @@ export function measureContext(session: Session, options: ContextOptions): Measu
   const { windows, calibrationWindows, gridWindows } = options;
   const zeros = new Array<number>(session.model.layers).fill(0);
   const passes = new Map<string, Promise<MaskedPass>>();
+  const gridPasses = new Map<string, Promise<MaskedPass>>();
+  const censuses = new Map<string, Promise<CensusPass>>();
   const trace: TracePoint[] = [];
   let range: Promise<RangePass> | undefined;
   let calibration: Promise<Calibration> | undefined;
   let grid: Promise<readonly CurvePoint[]> | undefined;
 
-  const masked = (rule: Rule, thresholds: readonly number[]) => {
-    const key = `${rule.id} ${thresholds.join()}`;
-    let pass = passes.get(key);
-    if (!pass) {
-      pass = session.masked(rule, windows, thresholds);
-      passes.set(key, pass);
-    }
-    return pass;
-  };
+  const masked = (rule: Rule, thresholds: readonly number[]) =>
+    once(passes, `${rule.id} ${thresholds.join()}`, () => session.masked(rule, windows, thresholds));
+  const gridMasked = (rule: Rule, thresholds: readonly number[]) =>
+    gridWindows === windows
+      ? masked(rule, thresholds)
+      : once(gridPasses, `${rule.id} ${thresholds.join()}`, () =>
+          session.masked(rule, gridWindows, thresholds),
+        );
   // The masked program at threshold 0 keeps everything: one program, so nothing can differ but the masking.
   const dense = () => masked(outputNormRule, zeros);
 
@@ -74,17 +79,11 @@ export function measureContext(session: Session, options: ContextOptions): Measu
 
   const measureGrid = async () => {
     const { approximate } = await calibrated();
-    const base =
-      gridWindows === windows ? await dense() : await session.masked(outputNormRule, gridWindows, zeros);
-    const dropped = average(base.loss);
+    const base = average((await gridMasked(outputNormRule, zeros)).loss);
     const points: CurvePoint[] = [];
     for (const cett of CETT_GRID) {
-      const thresholds = await approximate(cett);
-      const pass =
-        gridWindows === windows
-          ? await masked(outputNormRule, thresholds)
-          : await session.masked(outputNormRule, gridWindows, thresholds);
-      const logRatio = average(pass.loss) - dropped;
+      const pass = await gridMasked(outputNormRule, await approximate(cett));
+      const logRatio = average(pass.loss) - base;
       points.push({ cett, logRatio });
       trace.push({ cett, ratio: Math.exp(logRatio), tokens: 'calibration' });
     }
@@ -101,6 +100,9 @@ export function measureContext(session: Session, options: ContextOptions): Measu
     known: [],
     dense,
     masked,
+    gridMasked,
+    census: (rule, thresholds) =>
+      once(censuses, `${rule.id} ${thresholds.join()}`, () => session.census(rule, windows, thresholds)),
     calibration: calibrated,
     range() {
       range ??= session.range(windows);
@@ -118,4 +120,11 @@ export function measureContext(session: Session, options: ContextOptions): Measu
       return logRatio;
     },
   };
+}
+
+/** The value of a key, made when it is first asked for. */
+function once<Value>(known: Map<string, Promise<Value>>, key: string, make: () => Promise<Value>) {
+  const value = known.get(key) ?? make();
+  known.set(key, value);
+  return value;
 }

@@ -2,6 +2,7 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Engine, Program } from '../engine/index.js';
 import { disposeTree } from '../engine/tree.js';
 import { interruptedError } from '../errors.js';
+import { type CensusInput, type CensusResult, censusProgram, chunkSizes } from './census-program.js';
 import type { MeasuredModel } from './model.js';
 import {
   type DenseResult,
@@ -48,6 +49,18 @@ export function disposePrograms(programs: ProgramCache): void {
   programs.clear();
 }
 
+/** Who was active where, summed while the windows pass by. */
+export interface CensusPass {
+  /** [layers][ff], tokens for which a neuron is kept and not exactly zero. */
+  neurons: Float64Array[];
+  /** [seqLen], active neurons of all layers at each position of a window, summed over windows. */
+  positions: Float64Array;
+  /** The same by id of the input token, and how often each was an input, [vocabSize]. */
+  vocabulary: { active: Float64Array; count: Float64Array };
+  /** By size of chunk: [layers] neurons active for at least one of its tokens, summed over all chunks. */
+  chunks: { size: number; count: number; active: number[] }[];
+}
+
 export interface SessionOptions {
   /** Windows a program takes at once. */
   batchWindows: number;
@@ -68,6 +81,8 @@ export interface Session {
   /** thresholds [layers][K], the same K in every layer; a program is compiled for each K. */
   dense(rule: Rule, windows: Windows, thresholds: readonly (readonly number[])[]): Promise<DensePass>;
   range(windows: Windows): Promise<RangePass>;
+  /** Who is active where, under a rule at thresholds[l]. */
+  census(rule: Rule, windows: Windows, thresholds: readonly number[]): Promise<CensusPass>;
   dispose(): void;
 }
 
@@ -93,7 +108,7 @@ export function uploadModel(
 
 /** A model on the engine's device. */
 export function openSession(engine: Engine, model: MeasuredModel, options: SessionOptions): Session {
-  const { layers } = model;
+  const { layers, ff } = model;
   const B = options.batchWindows;
   const state = uploadModel(engine, model);
   const spent = { masked: 0, dense: 0 };
@@ -131,7 +146,7 @@ export function openSession(engine: Engine, model: MeasuredModel, options: Sessi
   /** Runs one program over all batches; `take` receives each result's values for the batch's real windows. */
   async function pass<Result extends Record<string, Tensor>>(
     windows: Windows,
-    run: (tokens: Tensor) => Promise<Result>,
+    run: (tokens: Tensor, real: number) => Promise<Result>,
     take: (values: Record<keyof Result, ArrayLike<number>>, first: number, real: number) => void,
   ): Promise<void> {
     const pending: { first: number; result: Result }[] = [];
@@ -160,7 +175,8 @@ export function openSession(engine: Engine, model: MeasuredModel, options: Sessi
             suggestions: ['Run the same command again: finished measurements are kept and reused.'],
           });
         }
-        pending.push({ first: i * B, result: await run(tokens) });
+        const real = Math.min(B, windows.count - i * B);
+        pending.push({ first: i * B, result: await run(tokens, real) });
         if (pending.length > IN_FLIGHT) await settle();
       }
       while (pending.length > 0) await settle();
@@ -273,6 +289,66 @@ export function openSession(engine: Engine, model: MeasuredModel, options: Sessi
         gateActive,
         active,
       };
+    },
+
+    async census(rule, windows, thresholds) {
+      const sizes = chunkSizes(windows.seqLen);
+      const program = compiled<CensusInput, CensusResult>(
+        `census-${rule.id}-${windows.seqLen}`,
+        censusProgram(model, rule, sizes),
+      );
+      const input = uploadThresholds(thresholds.map((value) => [value]));
+      const weights = new Map<number, Tensor>();
+      const weightsOf = (real: number) => {
+        let known = weights.get(real);
+        if (!known) {
+          const values = Int32Array.from({ length: B }, (_, b) => (b < real ? 1 : 0));
+          known = engine.upload({ dtype: 'int32', shape: [B], values });
+          weights.set(real, known);
+        }
+        return known;
+      };
+      const { seqLen } = windows;
+      const neurons = Array.from({ length: layers }, () => new Float64Array(ff));
+      const positions = new Float64Array(seqLen);
+      const vocabulary = {
+        active: new Float64Array(model.vocabSize),
+        count: new Float64Array(model.vocabSize),
+      };
+      const union = new Float64Array(layers * sizes.length);
+      const take = (values: Record<keyof CensusResult, ArrayLike<number>>, first: number, real: number) => {
+        neurons.forEach((row, l) => {
+          for (let i = 0; i < ff; i++) row[i]! += values.neurons[l * ff + i]!;
+        });
+        for (let b = 0; b < real; b++) {
+          for (let t = 0; t < seqLen; t++) {
+            const active = values.perToken[b * seqLen + t]!;
+            const id = windows.ids[(first + b) * (seqLen + 1) + t]!;
+            positions[t]! += active;
+            vocabulary.active[id]! += active;
+            vocabulary.count[id]! += 1;
+          }
+        }
+        for (let i = 0; i < union.length; i++) {
+          for (let b = 0; b < real; b++) union[i]! += values.chunks[i * B + b]!;
+        }
+      };
+      try {
+        await pass(
+          windows,
+          (tokens, real) => program.run(state, { tokens, thresholds: input, weights: weightsOf(real) }),
+          take,
+        );
+      } finally {
+        disposeTree([input, ...weights.values()]);
+      }
+      spent.masked += windows.count * seqLen;
+      const chunks = sizes.map((size, c) => ({
+        size,
+        count: windows.count * Math.floor(seqLen / size),
+        active: Array.from({ length: layers }, (_, l) => union[l * sizes.length + c]!),
+      }));
+      return { neurons, positions, vocabulary, chunks };
     },
 
     dispose() {

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { type Engine, openEngine } from '../engine/index.js';
 import { numericsError, usageError } from '../errors.js';
+import type { ProfileName } from '../files/profile.js';
 import { listCheckpoints, runPaths } from '../files/run.js';
 import { SPARSITY_SCHEMA_VERSION, type SparsityMeasurement, sparsitySchema } from '../files/sparsity.js';
 import { writeFileAtomic } from '../io/atomic.js';
@@ -9,10 +10,12 @@ import { average, disposePrograms, type ProgramCache } from './evaluate.js';
 import { METRICS, type Setting } from './metrics/index.js';
 import { type MeasureOptions, settingsOf } from './options.js';
 import { type Opened, type Prepared, prepare } from './prepare.js';
+import { PROFILE_MAKERS } from './profiles/index.js';
 import { findMeasurement, settingsHashOf, writeMeasurement } from './results.js';
 import { type SharedBound, searchBound, sharedBound } from './shared-bound.js';
 import { type Part, summarise } from './summarise.js';
 import type { Target } from './targets.js';
+import { findProfile, writeProfile } from './write-profile.js';
 
 /**
  * Measures checkpoints one after another, writing each result as soon as its checkpoint is done.
@@ -122,15 +125,28 @@ function keyOf(setting: Setting, prepared: Prepared, { options, engine, bound }:
   };
 }
 
+const folderOf = (target: Target, options: MeasureOptions): string | undefined =>
+  options.out ?? (target.run && runPaths(target.run).sparsity);
+
 async function measureTarget(target: Target, work: Work): Promise<SparsityMeasurement[]> {
   const { settings, options, engine, programs, index, of } = work;
-  const folder = options.out ?? (target.run && runPaths(target.run).sparsity);
+  const folder = folderOf(target, options);
+  if (options.profiles && folder === undefined) {
+    throw usageError(`Nowhere to write the profiles of ${target.path}.`, {
+      code: 'no-out',
+      suggestions: ['Give --out DIR.'],
+    });
+  }
   const prepared = await prepare(target, options);
   const keys = settings.map((setting) => keyOf(setting, prepared, work));
   const results = await Promise.all(
     keys.map((key) => (folder && !options.force ? findMeasurement(folder, key) : undefined)),
   );
-  const missing = settings.flatMap((setting, i) => (results[i] ? [] : [{ setting, key: keys[i]!, i }]));
+  const missing: Wanted[] = [];
+  for (const [i, setting] of settings.entries()) {
+    const profiles = await missingProfiles(folder, results[i], i === 0, options);
+    if (!results[i] || profiles.length > 0) missing.push({ setting, key: keys[i]!, profiles, i });
+  }
   if (missing.length > 0) {
     let tokens = 0;
     const opened = await prepared.open(engine, programs, (more) => {
@@ -139,10 +155,13 @@ async function measureTarget(target: Target, work: Work): Promise<SparsityMeasur
       options.onProgress?.({ task: 'measure', done: index, total: of, unit: 'checkpoints', detail });
     });
     try {
-      const measured = await measureOpened(prepared, opened, missing, work);
-      for (const [j, { i }] of missing.entries()) {
-        results[i] = measured[j]!;
-        if (folder) await writeMeasurement(folder, measured[j]!);
+      const { measurements, parts } = await measureOpened(prepared, opened, missing, work);
+      for (const [j, { i, profiles }] of missing.entries()) {
+        // What is there already stays as it is; only its profiles were missing.
+        results[i] ??= measurements[j]!;
+        if (!folder) continue;
+        if (results[i] === measurements[j]) await writeMeasurement(folder, measurements[j]!);
+        await writeProfiles(folder, results[i]!, parts[j]![0]!, profiles, options);
       }
     } finally {
       opened.session.dispose();
@@ -152,12 +171,54 @@ async function measureTarget(target: Target, work: Work): Promise<SparsityMeasur
   return results as SparsityMeasurement[];
 }
 
+/** A setting to be measured, and what is to be written beside it. */
+interface Wanted {
+  setting: Setting;
+  key: Key;
+  profiles: ProfileName[];
+  /** Its number among all settings. */
+  i: number;
+}
+
+/** The profiles asked for that no earlier command wrote; sweeps go with the first setting alone. */
+async function missingProfiles(
+  folder: string | undefined,
+  measurement: SparsityMeasurement | undefined,
+  isFirst: boolean,
+  options: MeasureOptions,
+): Promise<ProfileName[]> {
+  if (!folder || !options.profiles) return [];
+  const { names, format } = options.profiles;
+  const missing: ProfileName[] = [];
+  for (const name of names) {
+    if (!isFirst && !PROFILE_MAKERS[name].ofOutcome) continue;
+    const path = measurement && (await findProfile(folder, measurement, name, format));
+    if (path) options.onProfile?.(path);
+    else missing.push(name);
+  }
+  return missing;
+}
+
+/** Under protocol `paper` they are those of the first batch. */
+async function writeProfiles(
+  folder: string,
+  measurement: SparsityMeasurement,
+  { context, outcome }: Part,
+  names: readonly ProfileName[],
+  options: MeasureOptions,
+): Promise<void> {
+  for (const name of names) {
+    const rows = await PROFILE_MAKERS[name].rows(context, outcome);
+    options.onProfile?.(await writeProfile(folder, measurement, name, rows, options.profiles!.format));
+  }
+}
+
 async function measureOpened(
   prepared: Prepared,
   { contexts, facts }: Opened,
-  wanted: readonly { setting: Setting; key: Key }[],
+  wanted: readonly Wanted[],
   { options, engine, bound }: Work,
-): Promise<SparsityMeasurement[]> {
+): Promise<{ measurements: SparsityMeasurement[]; parts: Part[][] }> {
   const started = performance.now();
   const { target, stream, bos, seqLen, batches } = prepared;
   const dense = average((await contexts[0]!.dense()).loss);
@@ -188,7 +249,7 @@ async function measureOpened(
   const elapsedSeconds = (performance.now() - started) / 1000;
   const windows = batches.reduce((sum, batch) => sum + batch.count, 0);
   const { calibrationWindows } = contexts[0]!;
-  return wanted.map(({ setting, key }, i) =>
+  const measurements = wanted.map(({ setting, key }, i) =>
     sparsitySchema.parse({
       schemaVersion: SPARSITY_SCHEMA_VERSION,
       ...key,
@@ -215,4 +276,5 @@ async function measureOpened(
       elapsedSeconds,
     }),
   );
+  return { measurements, parts };
 }

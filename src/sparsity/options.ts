@@ -1,5 +1,6 @@
 import type { EngineChoice, EngineOptions } from '../engine/index.js';
 import { usageError } from '../errors.js';
+import type { ProfileFormat, ProfileName } from '../files/profile.js';
 import type { MetricName, ProtocolName } from '../files/sparsity.js';
 import type { OnProgress } from '../progress.js';
 import type { BootstrapOptions } from './bootstrap.js';
@@ -25,6 +26,10 @@ export interface MeasureOptions extends MetricParameters {
   /** Folder for results; a run's own sparsity/ by default. Foreign results without it are only returned. */
   out?: string;
   force: boolean;
+  /** Distributions to write beside each measurement; they need a folder. */
+  profiles?: { names: readonly ProfileName[]; format: ProfileFormat };
+  /** Called with the path of each profile, written now or there already. */
+  onProfile?: (path: string) => void;
   engine: EngineChoice;
   engineOptions: EngineOptions;
   signal?: AbortSignal;

@@ -42,11 +42,11 @@ export type ThresholdInput = {
 /** Stands for no positive value: near the top of float32. */
 export const LARGEST = 3e38;
 
-const row = (matrix: Tensor, layer: number): Tensor => slice(matrix, [layer, 0], [1, -1]);
-const cell = (matrix: Tensor, layer: number, column: number): Tensor =>
+export const row = (matrix: Tensor, layer: number): Tensor => slice(matrix, [layer, 0], [1, -1]);
+export const cell = (matrix: Tensor, layer: number, column: number): Tensor =>
   slice(matrix, [layer, column], [1, 1]);
 
-function inputsAndTargets(tokens: Tensor): { inputs: Tensor; targets: Tensor; B: number; T: number } {
+export function inputsAndTargets(tokens: Tensor): { inputs: Tensor; targets: Tensor; B: number; T: number } {
   const [B, width] = tokens.shape as [number, number];
   const T = width - 1;
   return {
@@ -58,7 +58,8 @@ function inputsAndTargets(tokens: Tensor): { inputs: Tensor; targets: Tensor; B:
 }
 
 /** Number of true values a window, int32 [B]: at most T·F, well inside int32. */
-const countPerWindow = (mask: Tensor, B: number): Tensor => sum(reshape(cast(mask, 'int32'), [B, -1]), 1);
+export const countPerWindow = (mask: Tensor, B: number): Tensor =>
+  sum(reshape(cast(mask, 'int32'), [B, -1]), 1);
 /** Mean over a window's tokens of a value per token: [N] or [N, 1] → [B]. */
 const meanPerWindow = (values: Tensor, B: number, T: number): Tensor => mean(reshape(values, [B, T]), 1);
 const rowNorms = (x: Tensor): Tensor => sqrt(sum(square(x), 1));

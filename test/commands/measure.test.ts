@@ -3,8 +3,11 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } 
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
+import { parquetReadObjects } from 'hyparquet';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { profileSchema } from '../../src/files/profile.js';
 import { sparsitySchema } from '../../src/files/sparsity.js';
+import { readCsv } from '../../src/io/csv.js';
 import { readFloatTensors, writeSafetensors } from '../../src/io/safetensors.js';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
@@ -74,6 +77,42 @@ describe('measure', () => {
     expect(await readdir(join(run, 'sparsity'))).toContain('DONE');
     const again = await sparselaw(...args);
     expect(JSON.parse(again.stdout)).toEqual(JSON.parse(first.stdout));
+  });
+
+  it('writes profiles beside a measurement, described, and only once', async () => {
+    const out = join(folder, 'profiles');
+    const args = [
+      ...['measure', checkpoint, '--metric', 'cett', '--cett', '0.2,0.3', '--out', out, ...QUICK, '--json'],
+      ...['--profile', 'neurons,positions'],
+    ];
+    const [csv, parquet] = [await sparselaw(...args, '--profile-format', 'csv'), await sparselaw(...args)];
+    const { profiles, measurements } = JSON.parse(parquet.stdout);
+    expect(JSON.parse(csv.stdout).measurements).toEqual(measurements);
+    // Two settings, two profiles each.
+    expect(profiles.length).toBe(4);
+    const path: string = profiles[0];
+    const bytes = await readFile(path);
+    const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+    const [rows, described] = [
+      (await parquetReadObjects({ file })) as Record<string, unknown>[],
+      profileSchema.parse(JSON.parse(await readFile(`${path}.schema.json`, 'utf8'))),
+    ];
+    expect(described.settingsHash).toBe(measurements[0].settingsHash);
+    expect(Object.keys(rows[0]!)).toEqual(described.columns.map(({ name }) => name));
+    const text = await readCsv(path.replace(/parquet$/, 'csv'));
+    expect(text.rows.map((row) => Number(row.frequency))).toEqual(rows.map((row) => row.frequency));
+    const again = await sparselaw(...args);
+    expect(JSON.parse(again.stdout)).toEqual(JSON.parse(parquet.stdout));
+    // A foreign or single checkpoint without a folder has nowhere to put them.
+    const foreign = join(folder, 'unplaced');
+    await mkdir(foreign);
+    for (const name of ['config.json', 'model.safetensors', 'tokenizer.json']) {
+      await copyFile(join(checkpoint, name), join(foreign, name));
+    }
+    const text2 = ['--text', 'fixtures/tinybooks.valid.txt', '--seq-len', '16'];
+    const refused = await sparselaw('measure', foreign, ...text2, ...QUICK, '--profile', 'neurons', '--json');
+    expect(refused.status).toBe(2);
+    expect(messageOf(refused)).toContain('Nowhere to write the profiles');
   });
 
   it('refuses a negative p with status 2 and a missing target with 3', async () => {
