@@ -1,6 +1,8 @@
-// Milliseconds a training step on the XLA engine: node scripts/bench/train-step.mjs [small|base] [rounds]
-// (after `npm run build` and `sparselaw engine install xla-cpu`).
-import { availableParallelism, loadavg } from 'node:os';
+// A training step on the XLA engine: node scripts/bench/train-step.mjs small|base [rounds]
+// (after `npm run build` and `sparselaw engine install xla-cpu`); prints one JSON line.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { resolveConfig, shapeOf } from '../../dist/src/config.js';
 import { openEngine } from '../../dist/src/engine/index.js';
 import { disposeTree } from '../../dist/src/engine/tree.js';
@@ -20,67 +22,101 @@ const config = resolveConfig({
   corpusVocabSize: vocabSize,
 });
 const shape = shapeOf(config);
-const engine = await openEngine('xla');
 const initial = initialParameters(shape, usualDeviations(shape), 1);
-const upload = (fill) =>
-  Object.fromEntries(
-    Object.entries(parameterShapes(shape)).map(([name, dims]) => [
-      name,
-      engine.upload({
+const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
+
+/** A trainer of its own: a fresh engine, program and state. */
+async function start() {
+  const engine = await openEngine('xla');
+  const upload = (fill) =>
+    Object.fromEntries(
+      Object.entries(parameterShapes(shape)).map(([name, dims]) => [
+        name,
+        engine.upload({
+          dtype: 'float32',
+          shape: dims,
+          values: fill === undefined ? initial[name] : initial[name].map(() => fill),
+        }),
+      ]),
+    );
+  let state = { parameters: upload(), firstMoment: upload(0), secondMoment: upload(0) };
+  const program = compileStep(engine, config);
+  let count = 0;
+  return {
+    async step() {
+      count += 1;
+      const values = Int32Array.from(
+        { length: rows * (size.seqLen + 1) },
+        (_, i) => (i * 31 + count * 17) % vocabSize,
+      );
+      const tokens = engine.upload({ dtype: 'int32', shape: [1, rows, size.seqLen + 1], values });
+      const { firstCorrection, secondCorrection } = biasCorrections(count, config);
+      const scalars = engine.upload({
         dtype: 'float32',
-        shape: dims,
-        values: fill === undefined ? initial[name] : initial[name].map(() => fill),
-      }),
-    ]),
-  );
-let state = { parameters: upload(), firstMoment: upload(0), secondMoment: upload(0) };
-const program = compileStep(engine, config);
-let count = 0;
-
-async function step() {
-  count += 1;
-  const values = Int32Array.from(
-    { length: rows * (size.seqLen + 1) },
-    (_, i) => (i * 31 + count * 17) % vocabSize,
-  );
-  const tokens = engine.upload({ dtype: 'int32', shape: [1, rows, size.seqLen + 1], values });
-  const { firstCorrection, secondCorrection } = biasCorrections(count, config);
-  const scalars = engine.upload({
-    dtype: 'float32',
-    shape: [3],
-    values: Float32Array.of(1e-3, firstCorrection, secondCorrection),
-  });
-  const result = await program.run(state, { tokens, scalars });
-  state = result.state;
-  disposeTree([tokens, scalars]);
-  return result.metrics;
+        shape: [3],
+        values: Float32Array.of(1e-3, firstCorrection, secondCorrection),
+      });
+      const result = await program.run(state, { tokens, scalars });
+      state = result.state;
+      disposeTree([tokens, scalars]);
+      return result.metrics;
+    },
+    async close() {
+      disposeTree(state);
+      program.dispose();
+      const left = engine.memory().liveTensors;
+      await engine.close();
+      return left;
+    },
+  };
 }
 
-let started = performance.now();
-let metrics = await step();
-console.log(
-  `loss ${(await metrics.data())[0]}; trace and compile ${((performance.now() - started) / 1000).toFixed(2)} s`,
-);
-metrics.dispose();
-for (let i = 0; i < 3; i++) (await step()).dispose();
-const times = [];
-for (let round = 0; round < rounds; round++) {
-  started = performance.now();
-  for (let i = 0; i < steps; i++) {
-    metrics?.dispose();
-    metrics = await step();
-  }
+// First step: recorded and compiled, in an empty cache; then once more, where the cache has it.
+process.env.SPARSELAW_PJRT_PLUGIN ??= (
+  await (await import('../../dist/src/engine/install/index.js')).findPlugin('cpu')
+).path;
+process.env.SPARSELAW_CACHE_DIR = mkdtempSync(join(tmpdir(), 'bench-cache-'));
+const firsts = [];
+let trainer;
+for (let i = 0; i < 2; i++) {
+  if (trainer) await trainer.close();
+  trainer = await start();
+  const started = performance.now();
+  const metrics = await trainer.step();
+  const queued = (performance.now() - started) / 1000;
+  firsts.push({ queued, loss: (await metrics.data())[0] });
+  metrics.dispose();
+}
+rmSync(process.env.SPARSELAW_CACHE_DIR, { recursive: true });
+
+// Host time: from the call until the step is queued, the device being idle.
+const host = [];
+for (let i = 0; i < 30; i++) {
+  const started = performance.now();
+  const metrics = await trainer.step();
+  host.push(performance.now() - started);
   await metrics.data();
-  times.push((performance.now() - started) / steps);
+  metrics.dispose();
 }
-times.sort((a, b) => a - b);
-const median = times[Math.floor(rounds / 2)];
+const ms = [];
+for (let round = 0; round < rounds; round++) {
+  const started = performance.now();
+  for (let i = 0; i < steps; i++) {
+    const metrics = await trainer.step();
+    if (i === steps - 1) await metrics.data();
+    metrics.dispose();
+  }
+  ms.push((performance.now() - started) / steps);
+}
 console.log(
-  `${process.argv[2] ?? 'small'}: median ${median.toFixed(2)} ms a step (${times.map((t) => t.toFixed(2)).join(' ')}), ` +
-    `${Math.round((batchTokens / median) * 1000)} tokens/s; ${availableParallelism()} cores, load ${loadavg()[0].toFixed(1)}`,
+  JSON.stringify({
+    what: 'sparselaw, engine xla',
+    firstLoss: firsts[0].loss,
+    ms,
+    tokens: batchTokens,
+    compileSeconds: firsts[0].queued,
+    cachedSeconds: firsts[1].queued,
+    hostMilliseconds: median(host),
+    buffersLeft: await trainer.close(),
+  }),
 );
-disposeTree(state);
-metrics.dispose();
-program.dispose();
-console.log(`buffers left: ${engine.memory().liveTensors}`);
-await engine.close();
