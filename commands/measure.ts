@@ -118,6 +118,11 @@ export default class Measure extends BaseCommand<typeof Measure> {
     out: Flags.string({ char: 'o', summary: 'Write results here.', helpValue: 'DIR' }),
     force: Flags.boolean({ summary: 'Measure again what is there already.' }),
     ...engineFlags,
+    devices: countFlag({
+      min: 1,
+      summary: 'Devices that share the windows; default: all GPUs, or one CPU device.',
+      helpGroup: 'ENGINE',
+    }),
   };
 
   async run(): Promise<{ measurements: SparsityMeasurement[]; profiles?: string[] }> {
@@ -165,6 +170,7 @@ export default class Measure extends BaseCommand<typeof Measure> {
       engineOptions: {
         device: flags.device,
         precision: flags.precision,
+        devices: flags.devices ?? 'all',
         onWarning: (message) => this.warn(message),
       },
       signal: this.interruption(),

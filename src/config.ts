@@ -77,11 +77,15 @@ const DEFAULTS = {
   device: null,
   precision: 'float32',
   deterministic: false,
-  devices: 1,
+  devices: null,
+  shardState: false,
 } as const satisfies Partial<Config>;
 
-/** Keys that change neither weights nor measurements: where files lie, how much is kept and logged. */
-const IMMATERIAL: readonly ConfigKey[] = ['data', 'keepState', 'logEvery'];
+/**
+ * Keys that change weights and measurements by rounding at most: where files lie, how much is kept and logged, how
+ * many devices share the work.
+ */
+const IMMATERIAL: readonly ConfigKey[] = ['data', 'keepState', 'logEvery', 'devices', 'shardState'];
 
 type Origin = (key: string) => { place: string; fail: typeof inputError };
 
@@ -212,7 +216,7 @@ export function resolveConfig(sources: ConfigSources): Config {
   if (heads % kvHeads !== 0) {
     throw fail(['kvHeads', 'heads'], `heads ${heads} is not a multiple of kvHeads ${kvHeads}.`);
   }
-  const unit = config.seqLen * config.accumulate * config.devices;
+  const unit = config.seqLen * config.accumulate * (config.devices ?? 1);
   if (config.batchTokens % unit !== 0) {
     const nearby = Math.max(1, Math.round(config.batchTokens / unit)) * unit;
     throw fail(

@@ -17,7 +17,9 @@ function run(command, args) {
 }
 const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
 
-console.log(`${cpus()[0].model}, ${availableParallelism()} cores, load ${loadavg()[0].toFixed(1)} at the start`);
+console.log(
+  `${cpus()[0].model}, ${availableParallelism()} cores, load ${loadavg()[0].toFixed(1)} at the start`,
+);
 for (const size of sizes.split(',')) {
   const text = join(folder, `${size}.mlir`);
   run(python, [here('step_jax.py'), size, '--text', text]);

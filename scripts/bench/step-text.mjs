@@ -37,7 +37,7 @@ const sizeOf = (shape) => shape.reduce((a, b) => a * b, 1);
 let state = inputs.slice(0, count).map(({ shape }, i) => {
   const values = new Float32Array(sizeOf(shape));
   // Moments start at 0, gains at 1.
-  if (i < count / 3) values.forEach((_, j) => (values[j] = shape.length === 1 ? 1 : 0.07 * random()));
+  if (i < count / 3) for (const j of values.keys()) values[j] = shape.length === 1 ? 1 : 0.07 * random();
   return client.upload(values, 'f32', shape);
 });
 const tokenShape = inputs[count].shape;

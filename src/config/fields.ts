@@ -179,7 +179,18 @@ export const CONFIG_FIELDS = {
     }),
   precision: choice(PRECISIONS, ['ENGINE', 'Arithmetic of the tensor programs.']),
   deterministic: boolean(['ENGINE', 'Have equal runs give equal bytes, also where that costs time (GPUs).']),
-  devices: integer(1, ['ENGINE', 'Devices to spread a batch over.']),
+  devices: integer(1, ['ENGINE', 'Devices that share each batch; default: all GPUs, or one CPU device.'])
+    .nullable()
+    .register(fieldInfo, {
+      kind: 'integer',
+      group: 'ENGINE',
+      summary: 'Devices that share each batch; default: all GPUs, or one CPU device.',
+      expects: 'null or a whole number of at least 1',
+    }),
+  shardState: boolean([
+    'ENGINE',
+    "Divide the optimiser's state among the devices (ZeRO-1): less memory each.",
+  ]),
 };
 
 export const configSchema = z.strictObject(CONFIG_FIELDS);

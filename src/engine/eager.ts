@@ -1,7 +1,15 @@
 import { reshape, slice, type Tensor, tensor, engine as tfjs, tidy } from '@tensorflow/tfjs-core';
 import { engineError } from '../errors.js';
 import { registerGradients } from './gradients.js';
-import type { Engine, EngineName, EngineOptions, HostTensor, Program, TensorTree } from './index.js';
+import type {
+  Collectives,
+  Engine,
+  EngineName,
+  EngineOptions,
+  HostTensor,
+  Program,
+  TensorTree,
+} from './index.js';
 import { disposeTree, flatten, mapTree } from './tree.js';
 
 /** What an eager engine says of itself; its name is also its tfjs backend's. */
@@ -25,6 +33,8 @@ export async function openEager(facts: EagerFacts): Promise<Engine> {
     device: 'cpu',
     precision: 'float32',
     ...facts,
+    devices: 1,
+    collectives: ALONE,
     upload: (values) => onBackend(facts.name, () => fromHost(values)),
     compile: (fn, { donate }) => eagerProgram(facts.name, fn, donate ?? false),
     fold,
@@ -41,7 +51,9 @@ export async function openEager(facts: EagerFacts): Promise<Engine> {
  * Refuses what only other engines can do.
  * @throws SparselawError (status 4)
  */
-export function refuseUnlessPlainCpu(name: EngineName, { device, precision }: EngineOptions): void {
+export function refuseUnlessPlainCpu(name: EngineName, options: EngineOptions): void {
+  const { device, precision } = options;
+  refuseSeveralDevices(name, options);
   if (device === 'cuda')
     throw engineError(`The engine \`${name}\` runs on the CPU only.`, {
       code: 'no-such-device',
@@ -53,6 +65,22 @@ export function refuseUnlessPlainCpu(name: EngineName, { device, precision }: En
       suggestions: ['Use --precision float32, or --engine xla.'],
     });
 }
+
+/** @throws SparselawError (status 4) where more than one device is asked for */
+export function refuseSeveralDevices(name: EngineName, { devices = 1 }: EngineOptions): void {
+  if (devices === 1 || devices === 'all') return;
+  throw engineError(`The engine \`${name}\` runs on one device, not on ${devices}.`, {
+    code: 'devices',
+    suggestions: ['Leave out --devices, or use --engine xla.'],
+  });
+}
+
+/** One device has nothing to exchange. */
+const ALONE: Collectives = {
+  sum: (tree) => tree,
+  part: (x) => x,
+  gather: (parts) => [...parts],
+};
 
 /** Copied: tfjs keeps the array that it is given, which stays the caller's. */
 const fromHost = ({ values, shape, dtype }: HostTensor): Tensor => tensor(values.slice(), [...shape], dtype);

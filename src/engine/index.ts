@@ -17,6 +17,8 @@ export interface HostTensor {
   dtype: 'float32' | 'int32';
   shape: readonly number[];
   values: Float32Array | Int32Array;
+  /** The axis along which the engine's devices get equal parts; by default each gets the whole. */
+  split?: number;
 }
 
 /** Tensors in nested objects and arrays; keys are visited in insertion order. */
@@ -27,6 +29,21 @@ export interface CompileOptions {
   name: string;
   /** The state argument is consumed by each run: its memory is reused for the results of the same shape. */
   donate?: boolean;
+  /**
+   * On several devices the function is what one of them does: split arguments are seen in parts. This tells by its
+   * path the axis along which a result lies in parts (negative: from the end); undefined where all have the whole.
+   */
+  splitResults?: (path: string) => number | undefined;
+}
+
+/** What devices do together inside a compiled function. On one device values stay what they are. */
+export interface Collectives {
+  /** Sums over the devices, of all tensors of a tree in one exchange. */
+  sum<Tree extends TensorTree>(tree: Tree): Tree;
+  /** This device's part of a value that all have, along an axis. */
+  part(x: Tensor, axis: number): Tensor;
+  /** The wholes of values that each device has a part of, along an axis each. */
+  gather(parts: readonly Tensor[], axes: readonly number[]): Tensor[];
 }
 
 /** A compiled function. Shapes and dtypes are fixed by the first run. */
@@ -43,6 +60,7 @@ export interface Program<State extends TensorTree, Input extends TensorTree, Res
 export interface EngineMemory {
   /** Tensors the engine holds on its device right now: constant across steps when nothing leaks. */
   liveTensors: number;
+  /** On the first device: as its runtime counts, else what the tensors held there take. */
   bytesInUse?: number;
   peakBytes?: number;
 }
@@ -57,6 +75,9 @@ export interface Engine {
   /** The device in words, e.g. `AMD EPYC (2 cores)` or `NVIDIA H200`. */
   readonly deviceDescription: string;
   readonly precision: Precision;
+  /** How many devices each program runs on. */
+  readonly devices: number;
+  readonly collectives: Collectives;
   /** Whether the same program on the same input gives the same bytes every time. */
   readonly deterministic: boolean;
   /** Whether every op costs host time, so that few ops on large tensors are faster than many on small ones. */
@@ -86,6 +107,8 @@ export interface Engine {
 export interface EngineOptions {
   precision?: Precision;
   device?: DeviceKind;
+  /** How many devices programs run on (default 1); `all`: every GPU, or the one device that all cores make. */
+  devices?: number | 'all';
   /** Have equal programs on equal inputs give equal bytes, also where that costs time (GPUs). */
   deterministic?: boolean;
   /** Write each program's text (StableHLO, where the engine has one) into this folder. */

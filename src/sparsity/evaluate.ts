@@ -62,7 +62,7 @@ export interface CensusPass {
 }
 
 export interface SessionOptions {
-  /** Windows a program takes at once. */
+  /** Windows a program takes at once, a multiple of the engine's devices, which share them. */
   batchWindows: number;
   /** Programs of an earlier session of a model of the same structure, to be used and added to. */
   programs?: { cache: ProgramCache; structure: string };
@@ -121,7 +121,7 @@ export function openSession(engine: Engine, model: MeasuredModel, options: Sessi
     fn: (state: ModelState, input: Input) => Result,
   ): Program<ModelState, Input, Result> => {
     const key = prefix + name;
-    if (!programs.has(key)) programs.set(key, engine.compile(fn, { name }));
+    if (!programs.has(key)) programs.set(key, engine.compile(fn, { name, splitResults: () => -1 }));
     return programs.get(key) as Program<ModelState, Input, Result>;
   };
 
@@ -137,7 +137,7 @@ export function openSession(engine: Engine, model: MeasuredModel, options: Sessi
         const row = start + b < windows.count ? start + b : 0;
         values.set(windows.ids.subarray(row * width, (row + 1) * width), b * width);
       }
-      tensors.push(engine.upload({ dtype: 'int32', shape: [B, width], values }));
+      tensors.push(engine.upload({ dtype: 'int32', shape: [B, width], values, split: 0 }));
     }
     uploads.set(windows, tensors);
     return tensors;

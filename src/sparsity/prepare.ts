@@ -112,10 +112,12 @@ export function batchTokens(engine: Pick<Engine, 'name' | 'device'>): number {
   return engine.device === 'cuda' ? BATCH_TOKENS.xlaCuda : BATCH_TOKENS.xlaCpu;
 }
 
-/** The largest batch that the device likes, made smaller so that padding is least. */
+/** The largest batch that the devices like, made smaller so that padding is least; they share it equally. */
 function batchWindows(engine: Engine, windows: Windows): number {
-  const most = Math.max(1, Math.floor(batchTokens(engine) / windows.seqLen));
-  return Math.ceil(windows.count / Math.ceil(windows.count / most));
+  const { devices } = engine;
+  const most = Math.max(1, Math.floor(batchTokens(engine) / windows.seqLen)) * devices;
+  const even = Math.ceil(windows.count / Math.ceil(windows.count / most));
+  return Math.ceil(even / devices) * devices;
 }
 
 const defaultWindow = (maxPositions: number | null) =>

@@ -69,6 +69,7 @@ const CLIP_EPSILON = 1e-6;
  * One step of AdamW with decoupled weight decay (Loshchilov & Hutter, arXiv 1711.05101, algorithm 2; PyTorch's
  * form: the decay is multiplied by the learning rate), the gradient clipped by global norm first.
  * Pure: the new state beside the old. Fused by a tracing engine into one pass over each tensor.
+ * @param gradientNorm √Σg² of the whole gradient, where `state` and `gradients` are a part of it
  * @returns the state and the gradient's norm before clipping
  */
 export function adamwStep(
@@ -76,9 +77,9 @@ export function adamwStep(
   gradients: TensorMap,
   { learningRate, firstCorrection, secondCorrection }: AdamwScalars,
   options: AdamwOptions,
+  gradientNorm: Scalar = globalNorm(gradients),
 ): { state: AdamwState; gradientNorm: Scalar } {
   const { beta1, beta2, epsilon, weightDecay, clip } = options;
-  const gradientNorm = globalNorm(gradients);
   const scale = clip > 0 ? minimum(div(scalar(clip), add(gradientNorm, CLIP_EPSILON)), 1) : null;
   const next: Record<'parameters' | 'firstMoment' | 'secondMoment', Record<string, Tensor>> = {
     parameters: {},

@@ -6,6 +6,7 @@ import { numericsError } from '../errors.js';
 import type { HostParameters } from '../model/fold-mup.js';
 import { type AdamwState, biasCorrections } from './adamw.js';
 import type { TrainingData } from './data.js';
+import { shardOf } from './devices.js';
 import { learningRateAt } from './schedule.js';
 import { compileStep, compileValidation, layoutFor } from './step.js';
 import { type Validation, validate } from './validate.js';
@@ -65,10 +66,11 @@ export function createTrainer(options: TrainerOptions): Trainer {
   const program = compileStep(engine, config);
   const validation = compileValidation(engine, config);
   const rows = config.batchTokens / config.seqLen / config.accumulate;
+  const shard = shardOf(engine, config);
   let state: AdamwState = {
     parameters: layout.upload(engine, options.state.parameters),
-    firstMoment: layout.upload(engine, options.state.firstMoment),
-    secondMoment: layout.upload(engine, options.state.secondMoment),
+    firstMoment: layout.upload(engine, options.state.firstMoment, shard),
+    secondMoment: layout.upload(engine, options.state.secondMoment, shard),
   };
   let step = options.step;
   let failure: Error | undefined;
@@ -80,6 +82,7 @@ export function createTrainer(options: TrainerOptions): Trainer {
       dtype: 'int32',
       shape: [config.accumulate, rows, config.seqLen + 1],
       values: data.batch(index),
+      split: 1,
     });
   let batch: Tensor | undefined = step < steps ? uploadBatch(step) : undefined;
 

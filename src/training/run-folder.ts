@@ -39,7 +39,7 @@ export const writeRunConfig = (run: string, config: Config): Promise<void> =>
 
 /**
  * Refuses to continue a run with another configuration. What was left to the machine (`engine: auto`, no
- * device) is taken from the run.
+ * device, no number of them) is taken from the run.
  * @returns the configuration to continue with
  * @throws SparselawError (status 3) naming the keys that differ and their values
  */
@@ -48,6 +48,7 @@ export function continueConfig(run: string, asked: Config, stored: Config): Conf
     ...asked,
     engine: asked.engine === 'auto' ? stored.engine : asked.engine,
     device: asked.device ?? stored.device,
+    devices: asked.devices ?? stored.devices,
   };
   const keys = configDifferences(filled, stored);
   if (keys.length === 0) return filled;

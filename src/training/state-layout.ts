@@ -10,7 +10,8 @@ import type { AdamwOptions, TensorMap } from './adamw.js';
 export interface StateLayout {
   /** AdamW's options by the names of this layout's tensors. */
   readonly optimiser: AdamwOptions;
-  upload(engine: Engine, values: HostParameters): TensorMap;
+  /** @param splitOf the axis along which the engine's devices share a tensor; by default each has the whole */
+  upload(engine: Engine, values: HostParameters, splitOf?: SplitOf): TensorMap;
   download(tensors: TensorMap): Promise<HostParameters>;
   /** Inside a program: the model's parameters by name. */
   parametersOf(tensors: TensorMap): TensorMap;
@@ -18,18 +19,22 @@ export interface StateLayout {
   layOut(gradients: TensorMap): TensorMap;
 }
 
+/** The axis along which the devices share a tensor of the state, by its name; undefined where each has the whole. */
+export type SplitOf = (name: string) => number | undefined;
+
 /** Every parameter's shape by its name. */
 type Shapes = Readonly<Record<string, readonly number[]>>;
 
 /** One tensor a parameter: a compiled program updates each where it is. */
 export const separateLayout = (shapes: Shapes, optimiser: AdamwOptions): StateLayout => ({
   optimiser,
-  upload: (engine, values) =>
+  upload: (engine, values, splitOf) =>
     Object.fromEntries(
-      Object.entries(shapes).map(([name, shape]) => [
-        name,
-        engine.upload({ dtype: 'float32', shape, values: values[name]! }),
-      ]),
+      Object.entries(shapes).map(([name, shape]) => {
+        const split = splitOf?.(name);
+        const whole = { dtype: 'float32', shape, values: values[name]! } as const;
+        return [name, engine.upload(split === undefined ? whole : { ...whole, split })];
+      }),
     ),
   download: async (tensors) => {
     const values: Record<string, Float32Array> = {};

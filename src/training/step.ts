@@ -19,11 +19,12 @@ import { isMatrix, learningRateFactor, parameterShapes } from '../model/paramete
 import type { ModelShape } from '../model/shape.js';
 import { forward, tokenLosses } from '../model/transformer.js';
 import { type AdamwOptions, type AdamwState, adamwStep, type TensorMap } from './adamw.js';
+import { meanOverDevices, shardedAdamwStep, shardOf } from './devices.js';
 import { flatLayout, type StateLayout, separateLayout } from './state-layout.js';
 
 export interface StepInput {
   readonly [key: string]: Tensor;
-  /** [accumulate, rows, seqLen + 1] int32. */
+  /** [accumulate, rows, seqLen + 1] int32; rows are split over the devices. */
   readonly tokens: Tensor;
   /** [learning rate, 1/(1 − β₁ᵗ), 1/(1 − β₂ᵗ)]: one upload a step. */
   readonly scalars: Tensor;
@@ -82,19 +83,32 @@ export function layoutFor(engine: Engine, config: Config): StateLayout {
 
 /**
  * One optimiser step as one program: forward, backward, accumulation, clipping and AdamW together.
- * Its state is laid out as `layoutFor` says.
+ * Its state is laid out as `layoutFor` says. Each device takes its rows; the gradients meet once a step.
  */
 export function compileStep(engine: Engine, config: Config): Program<AdamwState, StepInput, StepResult> {
   const shape = shapeOf(config);
   const layout = layoutFor(engine, config);
+  const shard = shardOf(engine, config);
   const step = (state: AdamwState, { tokens, scalars }: StepInput): StepResult => {
-    const { loss, gradients } = accumulated(engine, shape, layout, state.parameters, tokens);
+    const { loss, gradients } = meanOverDevices(
+      engine,
+      accumulated(engine, shape, layout, state.parameters, tokens),
+    );
     const at = (index: number) => reshape(slice(scalars, [index], [1]), []);
     const rates = { learningRate: at(0), firstCorrection: at(1), secondCorrection: at(2) };
-    const next = adamwStep(state, gradients, rates, layout.optimiser);
+    const next = shard
+      ? shardedAdamwStep(engine, shard, state, gradients, rates, layout.optimiser)
+      : adamwStep(state, gradients, rates, layout.optimiser);
     return { state: next.state, metrics: stack([loss, next.gradientNorm]) };
   };
-  return engine.compile(step, { name: 'train-step', donate: true });
+  return engine.compile(step, {
+    name: 'train-step',
+    donate: true,
+    splitResults: (path) => {
+      const moment = /^state\.(?:first|second)Moment\.(.*)$/.exec(path)?.[1];
+      return moment === undefined ? undefined : shard?.(moment);
+    },
+  });
 }
 
 /**
@@ -149,6 +163,6 @@ export function compileValidation(
       const [count, width] = rows.shape as [number, number];
       return sum(reshape(rowLosses(shape, layout.parametersOf(state), rows), [count, width - 1]), 1);
     },
-    { name: 'validation', donate: false },
+    { name: 'validation', donate: false, splitResults: () => 0 },
   );
 }

@@ -5,7 +5,7 @@ import type { HuggingFaceOptions } from '../checkpoint/hugging-face.js';
 import { type CheckpointToWrite, dropOldStates, writeCheckpoint } from '../checkpoint/write.js';
 import { type Config, configHash, shapeOf } from '../config.js';
 import { type Engine, openEngine } from '../engine/index.js';
-import { engineError, inputError } from '../errors.js';
+import { inputError } from '../errors.js';
 import { type CheckpointState, listCheckpoints, runPaths } from '../files/run.js';
 import { withFile } from '../io/file-error.js';
 import type { Lock } from '../io/lock.js';
@@ -13,6 +13,7 @@ import { printable } from '../io/printable.js';
 import { initialParameters, parameterShapes } from '../model/parameters.js';
 import { checkpointSteps } from './checkpoint-schedule.js';
 import { openTrainingData, type TrainingData } from './data.js';
+import { requireEqualShares } from './devices.js';
 import type { OnTrainEvent } from './events.js';
 import { lockRun } from './lock.js';
 import { createTrainer, type HostState, type StepReport, type Trainer } from './loop.js';
@@ -66,12 +67,6 @@ export interface TrainResult {
  */
 export async function train(config: Config, options: TrainOptions): Promise<TrainResult> {
   const { out, resume = false } = options;
-  if (config.devices > 1) {
-    throw engineError(`One run over ${config.devices} devices is not available yet.`, {
-      code: 'devices',
-      suggestions: ['Leave out --devices.'],
-    });
-  }
   // Before the lock, so that nothing is written into somebody else's folder.
   refuseOccupied(await inspectFolder(out), out, resume);
   await withFile('write', out, () => mkdir(out, { recursive: true }));
@@ -90,6 +85,7 @@ export async function train(config: Config, options: TrainOptions): Promise<Trai
       deterministic: asked.deterministic,
       onWarning: (message) => options.onEvent?.({ type: 'warning', message }),
       ...(asked.device ? { device: asked.device } : {}),
+      devices: asked.devices ?? 'all',
       ...(options.dumpProgramDir ? { dumpProgramDir: options.dumpProgramDir } : {}),
     });
     // What was left to the machine is settled from here on.
@@ -98,7 +94,9 @@ export async function train(config: Config, options: TrainOptions): Promise<Trai
       engine: engine.name,
       device: engine.device,
       precision: engine.precision,
+      devices: engine.devices,
     };
+    requireEqualShares(engine, settled);
     await removeLeftovers(out);
     if (content === 'nothing') await writeRunConfig(out, settled);
     return await runSession({ ...options, config: settled, data, engine, lock });

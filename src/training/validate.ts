@@ -32,7 +32,7 @@ export async function validate(
     const ids = new Int32Array(rows * width);
     ids.set(validation.read(first, count));
     for (let row = count; row < rows; row++) ids.copyWithin(row * width, 0, width);
-    const input = engine.upload({ dtype: 'int32', shape: [rows, width], values: ids });
+    const input = engine.upload({ dtype: 'int32', shape: [rows, width], values: ids, split: 0 });
     const losses = await program.run(parameters, { rows: input });
     input.dispose();
     nats += await pending;

@@ -1,7 +1,7 @@
 import { cpus } from 'node:os';
 import { version_core } from '@tensorflow/tfjs-core';
 import { engineError } from '../../errors.js';
-import { openEager } from '../eager.js';
+import { openEager, refuseSeveralDevices } from '../eager.js';
 import type { DeviceKind, Engine, EngineOptions, Precision } from '../index.js';
 import { applyEnvironment, tensorflowEnvironment } from './environment.js';
 import { findTensorflow, requireOneCore, type TensorflowLocation } from './find.js';
@@ -27,6 +27,7 @@ let chosen: Choice | undefined;
  */
 export async function openTensorflow(options: EngineOptions = {}): Promise<Engine> {
   const { precision = 'float32', device } = options;
+  refuseSeveralDevices(BACKEND, options);
   refuseUnlessComputed(precision, device);
   chosen = chosen ? sameOrRefused(chosen, precision, device) : await choose(precision, device);
   applyEnvironment(tensorflowEnvironment(chosen));

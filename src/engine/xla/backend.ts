@@ -10,6 +10,7 @@ import { engineError } from '../../errors.js';
 import type { Graph, Node } from './graph.js';
 import { denseLiteral } from './literals.js';
 import type { PjrtBuffer } from './pjrt/index.js';
+import { joinValues, type Split } from './placement.js';
 import { describeType, dtypeOf, elementOf, sizeOf, type TensorType } from './types.js';
 
 /** The name under which tfjs knows the backend. */
@@ -18,10 +19,19 @@ export const BACKEND = 'xla';
 type DataId = object;
 export type HostArray = Float32Array | Int32Array | Uint8Array;
 
-/** What stands behind a tensor: a value of the program being recorded, a device buffer, or values on the host. */
+/** A tensor on the devices of an engine. */
+export interface DeviceValue {
+  /** Of the whole. */
+  readonly type: TensorType;
+  /** One a device: equal ones, or parts along the axis `split`. */
+  readonly buffers: readonly PjrtBuffer[];
+  readonly split: Split;
+}
+
+/** What stands behind a tensor: a value of the program being recorded, device buffers, or values on the host. */
 type Value =
   | { readonly kind: 'node'; readonly node: Node }
-  | { readonly kind: 'buffer'; readonly buffer: PjrtBuffer }
+  | ({ readonly kind: 'device' } & DeviceValue)
   | { readonly kind: 'host'; readonly values: HostArray; readonly shape: number[]; readonly dtype: DataType };
 
 interface Entry {
@@ -77,11 +87,11 @@ export class XlaBackend extends KernelBackend {
     return tfjs().makeTensorFromTensorInfo(this.holdNode(node), this);
   }
 
-  /** A tensor that owns a device buffer. */
-  bufferTensor(buffer: PjrtBuffer): Tensor {
-    const dtype = dtypeOf(bufferType(buffer).element);
-    const info = { dataId: this.#hold({ kind: 'buffer', buffer }), shape: [...buffer.shape], dtype };
-    return tfjs().makeTensorFromTensorInfo(info, this);
+  /** A tensor that owns device buffers. */
+  deviceTensor(value: DeviceValue): Tensor {
+    const { element, shape } = value.type;
+    const dataId = this.#hold({ kind: 'device', ...value });
+    return tfjs().makeTensorFromTensorInfo({ dataId, shape: [...shape], dtype: dtypeOf(element) }, this);
   }
 
   /** Another tensor on the same value. */
@@ -113,9 +123,9 @@ export class XlaBackend extends KernelBackend {
       }
       return value.node;
     }
-    if (value.kind === 'buffer') {
+    if (value.kind === 'device') {
       throw engineError(
-        `A compiled function uses the device tensor ${describeType(bufferType(value.buffer))} without taking it as an argument.`,
+        `A compiled function uses the device tensor ${describeType(value.type)} without taking it as an argument.`,
         { code: 'captured-tensor', suggestions: ['Pass it in the state or in the input of the function.'] },
       );
     }
@@ -151,14 +161,19 @@ export class XlaBackend extends KernelBackend {
 
   override async read(dataId: DataId): Promise<BackendValues> {
     const { value } = this.#entry(dataId);
-    if (value.kind === 'buffer') return (await value.buffer.read()) as HostArray;
+    if (value.kind === 'device') {
+      const { buffers, split, type } = value;
+      if (split === undefined) return (await buffers[0]!.read()) as HostArray;
+      const parts = (await Promise.all(buffers.map((buffer) => buffer.read()))) as HostArray[];
+      return joinValues(parts, type.shape, split);
+    }
     return this.readSync(dataId);
   }
 
   override readSync(dataId: DataId): BackendValues {
     const { value } = this.#entry(dataId);
     if (value.kind === 'host') return value.values;
-    if (value.kind === 'buffer') {
+    if (value.kind === 'device') {
       throw engineError('A device tensor was read synchronously.', {
         code: 'synchronous-read',
         suggestions: ['Use `await tensor.data()`.'],
@@ -180,7 +195,7 @@ export class XlaBackend extends KernelBackend {
     if (!entry) return true;
     entry.references--;
     if (!force && entry.references > 0) return false;
-    if (entry.value.kind === 'buffer') entry.value.buffer.dispose();
+    if (entry.value.kind === 'device') for (const buffer of entry.value.buffers) buffer.dispose();
     this.#entries.delete(dataId);
     return true;
   }
@@ -218,12 +233,6 @@ export class XlaBackend extends KernelBackend {
 
   override dispose(): void {}
 }
-
-/** Programs take and give only types that tfjs has. */
-export const bufferType = ({ elementType, shape }: PjrtBuffer): TensorType => ({
-  element: elementType as TensorType['element'],
-  shape,
-});
 
 function hostArray(values: BackendValues, dtype: DataType): HostArray {
   if (!elementOf(dtype)) {

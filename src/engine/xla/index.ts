@@ -8,12 +8,14 @@ import { registerGradients } from '../gradients.js';
 import type { Engine, EngineOptions, Precision } from '../index.js';
 import { findPlugin, type PluginLocation } from '../install/index.js';
 import { BACKEND, type Fusions, XlaBackend } from './backend.js';
+import { xlaCollectives } from './collectives.js';
 import { recordFold } from './fold.js';
 import { cudnnTakes } from './kernels/cudnn-attention.js';
 import { registerKernels } from './kernels/index.js';
 import { openPlugin } from './open.js';
 import type { PjrtClient } from './pjrt/index.js';
 import { createProgram } from './program.js';
+import { toDevices } from './upload.js';
 
 /** tfjs never chooses this backend by itself: it runs nothing op by op. */
 const NEVER_DEFAULT = -1000;
@@ -56,7 +58,8 @@ interface XlaOptions extends EngineOptions {
 /** The engine on a plugin that was found. */
 export async function openXlaWith(plugin: PluginLocation, options: XlaOptions = {}): Promise<Engine> {
   refuseUnlessComputed(options);
-  const client = await openPlugin(plugin, { ...programOptions(options), ...options.xlaOptions });
+  const overrides = { ...programOptions(options), ...options.xlaOptions };
+  const client = await openPlugin(plugin, overrides, options.devices);
   return xlaEngine(client, options);
 }
 
@@ -92,9 +95,11 @@ export function xlaEngine(client: PjrtClient, options: XlaOptions = {}): Engine 
   const precision = options.precision ?? 'float32';
   registerGradients();
   const backend = sharedBackend();
+  const devices = client.deviceCount;
   const context = {
     backend,
     client,
+    devices,
     precision,
     fusions: options.fusions === false || options.deterministic ? undefined : fusionsOf(client, precision),
     onText: programDumper(options.dumpProgramDir),
@@ -103,20 +108,24 @@ export function xlaEngine(client: PjrtClient, options: XlaOptions = {}): Engine 
   return {
     name: 'xla',
     device,
-    deviceDescription: client.deviceDescription,
+    deviceDescription: `${devices > 1 ? `${devices} × ` : ''}${client.deviceDescription}`,
     precision,
+    devices,
+    collectives: xlaCollectives(backend, devices),
     // Scattered sums on a GPU are added in the order in which threads arrive, unless that is forbidden.
     deterministic: device === 'cpu' || (options.deterministic ?? false),
     versions: { 'tfjs-core': version_core, plugin: `${name} ${version}`.trim(), pjrt: apiVersion },
-    upload: ({ dtype, shape, values }) =>
-      backend.bufferTensor(client.upload(values, dtype === 'float32' ? 'f32' : 'i32', shape)),
+    upload: ({ dtype, shape, values, split }) =>
+      backend.deviceTensor(
+        toDevices(context, values, { element: dtype === 'float32' ? 'f32' : 'i32', shape }, split),
+      ),
     compile: (fn, compileOptions) => createProgram(context, fn, compileOptions),
     fold: (body, carry, inputs) => recordFold(backend, body, carry, inputs),
     memory() {
       const stats = client.memoryStats();
       return {
         liveTensors: client.liveBuffers,
-        ...(stats && { bytesInUse: stats.bytesInUse }),
+        bytesInUse: stats?.bytesInUse ?? client.heldBytes(),
         ...(stats?.peakBytes !== undefined && { peakBytes: stats.peakBytes }),
       };
     },

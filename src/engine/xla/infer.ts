@@ -1,5 +1,6 @@
 import type { Node } from './graph.js';
 import type { DotAxes, Operation } from './operations.js';
+import { wholeOf } from './placement.js';
 import { describeType, isFloat, sameShape, sameType, sizeOf, type TensorType } from './types.js';
 
 /** The message says what is wrong; who recorded the operation adds which tfjs op it was. */
@@ -136,6 +137,14 @@ export function inferTypes(operation: Operation, inputs: readonly Node[]): reado
         operation.operandLayouts.every((layout, i) => layout.length === types[i]!.shape.length), () =>
         `custom call ${operation.target} on ${types.map(describeType).join(' and ')}`);
       return operation.types;
+    case 'all_reduce':
+      require(types.every(({ element }) => element === x.element), () =>
+        `all_reduce of ${types.map(describeType).join(' and ')}`);
+      return types;
+    case 'all_gather':
+      return types.map((type) => wholeOf(type, operation.axis, operation.devices));
+    case 'replica_id':
+      return one({ element: 'u32', shape: [] });
     case 'result':
       return one(inputs[0]!.types[operation.index]!);
   }

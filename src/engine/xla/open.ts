@@ -1,4 +1,4 @@
-import { usageError } from '../../errors.js';
+import { engineError, usageError } from '../../errors.js';
 import type { PluginLocation } from '../install/index.js';
 import { openPjrt, type PjrtClient, type PjrtOptions } from './pjrt/index.js';
 
@@ -17,18 +17,31 @@ function memoryShare(): number {
   });
 }
 
+type Count = number | 'all';
+type ClientOptions = NonNullable<PjrtOptions['clientOptions']>;
+
 /** Memory is taken as it is needed, so that small programs leave a GPU to others. */
-const cudaClient = (): NonNullable<PjrtOptions['clientOptions']> => ({
+const cudaClient = (devices: Count): ClientOptions => ({
   preallocate: false,
   memory_fraction: memoryShare(),
+  // Others are not touched: a client makes itself a home on every GPU that it sees.
+  ...(devices !== 'all' && { visible_devices: Array.from({ length: devices }, (_, i) => i) }),
 });
 
-/** A client of a plugin that was found, with XLA options for all of its programs. */
-export function openPlugin(
+/** One device makes use of all cores; more of them share the cores and show what several GPUs would do. */
+const cpuClient = (devices: Count): ClientOptions => ({ cpu_device_count: devices === 'all' ? 1 : devices });
+
+/**
+ * A client of a plugin that was found, with XLA options for all of its programs.
+ * @param devices how many it shall have; `all` GPUs, or the one CPU device
+ * @throws SparselawError (status 4) where there are fewer
+ */
+export async function openPlugin(
   plugin: PluginLocation,
   overrides: NonNullable<PjrtOptions['overrides']> = {},
+  devices: Count = 1,
 ): Promise<PjrtClient> {
-  return openPjrt({
+  const client = await openPjrt({
     pluginPath: plugin.path,
     pluginName: plugin.package,
     pluginVersion: plugin.version,
@@ -36,6 +49,16 @@ export function openPlugin(
     libraries: plugin.libraries,
     overrides: { ...plugin.overrides, ...overrides },
     device: plugin.device,
-    ...(plugin.device === 'cuda' && { clientOptions: cudaClient() }),
+    clientOptions: plugin.device === 'cuda' ? cudaClient(devices) : cpuClient(devices),
   });
+  if (devices === 'all' || devices === client.deviceCount) return client;
+  const { deviceCount } = client;
+  await client.close();
+  throw tooFew(devices, `this machine shows ${deviceCount}`);
 }
+
+const tooFew = (devices: number, shown: string) =>
+  engineError(`${devices} devices were asked for, but ${shown}.`, {
+    code: 'too-few-devices',
+    suggestions: ['Lower --devices, or leave it out.'],
+  });

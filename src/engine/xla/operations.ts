@@ -153,6 +153,12 @@ export type Operation =
     }
   /** A kernel that the device's runtime brings. */
   | ({ readonly op: 'custom_call' } & CustomCall)
+  /** Sums of each operand over the devices that run the program. */
+  | { readonly op: 'all_reduce'; readonly devices: number }
+  /** The devices' parts of each operand, one after the other along an axis. */
+  | { readonly op: 'all_gather'; readonly devices: number; readonly axis: number }
+  /** The number of the device, from 0, as a scalar. */
+  | { readonly op: 'replica_id' }
   /** One result of an operation that has several. */
   | { readonly op: 'result'; readonly index: number };
 

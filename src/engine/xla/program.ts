@@ -2,18 +2,22 @@ import type { Tensor, TensorInfo } from '@tensorflow/tfjs-core';
 import { engineError } from '../../errors.js';
 import type { CompileOptions, Precision, Program, TensorTree } from '../index.js';
 import { flatten, mapTree, replaceTensors } from '../tree.js';
-import type { Fusions, HostArray, XlaBackend } from './backend.js';
+import type { DeviceValue, Fusions, HostArray, XlaBackend } from './backend.js';
 import { matchDonations } from './donation.js';
-import type { PjrtBuffer, PjrtClient, PjrtExecutable } from './pjrt/index.js';
+import type { PjrtClient, PjrtExecutable } from './pjrt/index.js';
+import { axisOf, partOf, type Split, wholeOf } from './placement.js';
 import { toBfloat16 } from './precision.js';
 import { emitModule, type ProgramParameter, type ProgramResult } from './stablehlo.js';
 import { type Leaf, type Traced, trace } from './trace.js';
 import { describeType, elementOf, sameShape, type TensorType } from './types.js';
+import { toDevices } from './upload.js';
 
 /** What an engine's programs share. */
 export interface ProgramContext {
   readonly backend: XlaBackend;
   readonly client: PjrtClient;
+  /** How many devices each program runs on. */
+  readonly devices: number;
   readonly precision: Precision;
   /** Fused kernels that the device has for this precision. */
   readonly fusions: Fusions | undefined;
@@ -21,9 +25,16 @@ export interface ProgramContext {
   readonly onText: (name: string, text: string) => Promise<void>;
 }
 
+/** An argument or result of a program; as a leaf it has the type that one device sees. */
+interface Placed extends Leaf {
+  readonly whole: TensorType;
+  readonly split: Split;
+}
+
 interface Compiled<Result> {
   readonly executable: PjrtExecutable;
-  readonly leaves: readonly Leaf[];
+  readonly leaves: readonly Placed[];
+  readonly results: readonly Placed[];
   readonly structure: Result;
 }
 
@@ -36,27 +47,35 @@ type Step<State, Input, Result> = (state: State, input: Input) => Result;
 export function createProgram<State extends TensorTree, Input extends TensorTree, Result extends TensorTree>(
   context: ProgramContext,
   fn: Step<State, Input, Result>,
-  { name, donate = false }: CompileOptions,
+  options: CompileOptions,
 ): Program<State, Input, Result> {
   let compiled: Promise<Compiled<Result>> | undefined;
   let disposed = false;
-  const { backend, client } = context;
+  const { backend, client, devices } = context;
+  const { name, donate = false } = options;
   return {
     async run(state, input) {
       if (disposed) throw engineError(`${name} was run after it was disposed.`, { code: 'disposed-program' });
-      compiled ??= compile(context, fn, name, donate, state, input);
-      const { executable, leaves, structure } = await compiled;
+      compiled ??= compile(context, fn, options, state, input);
+      const { executable, leaves, results, structure } = await compiled;
       const states = flatten(state);
       const tensors = [...states, ...flatten(input)];
-      check(name, leaves, tensors);
-      const lent = await deviceBuffers(context, name, tensors);
+      check(backend, name, leaves, tensors);
+      const lent = await deviceValues(context, name, tensors);
       if (donate) requireSoleOwner(backend, name, leaves, states);
       await client.room();
-      const results = executable.execute(lent.buffers);
-      for (const buffer of lent.temporary) buffer.dispose();
+      const rows = executable.executeOnDevices(
+        Array.from({ length: devices }, (_, device) => lent.values.map(({ buffers }) => buffers[device]!)),
+      );
+      for (const { buffers } of lent.temporary) for (const buffer of buffers) buffer.dispose();
       if (donate) for (const tensor of states) tensor.dispose();
       let next = 0;
-      return replaceTensors(structure, () => backend.bufferTensor(results[next++]!));
+      return replaceTensors(structure, () => {
+        const { whole, split } = results[next]!;
+        const buffers = rows.map((row) => row[next]!);
+        next += 1;
+        return backend.deviceTensor({ type: whole, buffers, split });
+      });
     },
     dispose() {
       disposed = true;
@@ -69,34 +88,39 @@ export function createProgram<State extends TensorTree, Input extends TensorTree
 }
 
 async function compile<State extends TensorTree, Input extends TensorTree, Result extends TensorTree>(
-  { backend, client, precision, fusions, onText }: ProgramContext,
+  { backend, client, devices, precision, fusions, onText }: ProgramContext,
   fn: Step<State, Input, Result>,
-  name: string,
-  donate: boolean,
+  { name, donate = false, splitResults }: CompileOptions,
   state: State,
   input: Input,
 ): Promise<Compiled<Result>> {
-  const stateLeaves = leavesOf(name, 'state', state);
-  const leaves = [...stateLeaves, ...leavesOf(name, 'input', input)];
+  const place = (root: string, tree: TensorTree) => leavesOf(backend, devices, name, root, tree);
+  const stateLeaves = place('state', state);
+  const leaves = [...stateLeaves, ...place('input', input)];
   const traced = trace(backend, name, fn, [state, input], leaves, fusions);
   const { parameters, results } = inPrecision(traced, precision);
-  const resultLeaves = results.map(({ node, name: path }) => ({ path, type: node.type }));
+  const resultLeaves = results.map(({ node, name: path }): Placed => {
+    const axis = devices === 1 ? undefined : splitResults?.(path);
+    const split = axis === undefined ? undefined : axisOf(axis, node.type.shape.length);
+    return { path, type: node.type, split, whole: wholeOf(node.type, split, devices) };
+  });
   const plain = stateLeaves.map(({ path, type }) => ({ path: path.replace(/^state\.?/, ''), type }));
   const aliases = donate ? matchDonations(plain, resultLeaves) : [];
   const text = emitModule(
     parameters.map((parameter, i) => ({ ...parameter, aliases: aliases[i] })),
     results,
-    { name, exactProducts: precision === 'float32' && client.platform !== 'cpu' },
+    { name, devices, exactProducts: precision === 'float32' && client.platform !== 'cpu' },
   );
   await onText(name, text);
-  const executable = await client.compile({
+  const source = {
     name,
     text,
     inputs: leaves.map(({ type }) => spec(type)),
     outputs: resultLeaves.map(({ type }) => spec(type)),
     donated: aliases.flatMap((alias, i) => (alias === undefined ? [] : [i])),
-  });
-  return { executable, leaves, structure: traced.structure };
+  };
+  const executable = await client.compile(source, { replicas: devices });
+  return { executable, leaves, results: resultLeaves, structure: traced.structure };
 }
 
 /** The recorded program in the arithmetic that was asked for. */
@@ -118,13 +142,27 @@ function inPrecision<Result extends TensorTree>(
 const spec = ({ element, shape }: TensorType) => ({ elementType: element, shape });
 
 /** The tensors of an argument by their place in it, e.g. `state.weights[0]`. */
-function leavesOf(program: string, root: string, tree: TensorTree): Leaf[] {
-  const leaves: Leaf[] = [];
+function leavesOf(
+  backend: XlaBackend,
+  devices: number,
+  program: string,
+  root: string,
+  tree: TensorTree,
+): Placed[] {
+  const leaves: Placed[] = [];
   mapTree(tree, (tensor, path) => {
-    leaves.push({ path: path ? `${root}.${path}` : root, type: typeOf(program, tensor) });
+    const whole = typeOf(program, tensor);
+    const split = splitOf(backend, tensor);
+    const type = partOf(whole, split, devices);
+    leaves.push({ path: path ? `${root}.${path}` : root, type, whole, split });
     return tensor;
   });
   return leaves;
+}
+
+function splitOf(backend: XlaBackend, { dataId }: TensorInfo): Split {
+  const value = backend.held(dataId);
+  return value?.kind === 'device' ? value.split : undefined;
 }
 
 function typeOf(program: string, { dtype, shape }: TensorInfo): TensorType {
@@ -135,7 +173,12 @@ function typeOf(program: string, { dtype, shape }: TensorInfo): TensorType {
 }
 
 /** The plugin would read a buffer of another dtype as if it fitted, so everything is compared before. */
-function check(program: string, leaves: readonly Leaf[], tensors: readonly Tensor[]): void {
+function check(
+  backend: XlaBackend,
+  program: string,
+  leaves: readonly Placed[],
+  tensors: readonly Tensor[],
+): void {
   if (tensors.length !== leaves.length) {
     throw engineError(
       `${program} was compiled for ${leaves.length} tensors and is run with ${tensors.length}.`,
@@ -143,53 +186,58 @@ function check(program: string, leaves: readonly Leaf[], tensors: readonly Tenso
     );
   }
   tensors.forEach((tensor, i) => {
-    const { path, type } = leaves[i]!;
+    const { path, whole, split } = leaves[i]!;
     if (tensor.isDisposed) {
       throw engineError(`${program}: ${path} was disposed before.`, {
         code: 'disposed-tensor',
         suggestions: ['A donated state is consumed: go on with the returned one.'],
       });
     }
-    if (elementOf(tensor.dtype) !== type.element || !sameShape(tensor.shape, type.shape)) {
+    if (elementOf(tensor.dtype) !== whole.element || !sameShape(tensor.shape, whole.shape)) {
       const actual = describeType(typeOf(program, tensor));
       throw engineError(
-        `${program} was compiled for ${path} of ${describeType(type)} and is run with ${actual}.`,
+        `${program} was compiled for ${path} of ${describeType(whole)} and is run with ${actual}.`,
         {
           code: 'changed-arguments',
           suggestions: ['Compile another program for other shapes, or pad the input.'],
         },
       );
     }
+    if (splitOf(backend, tensor) !== split) {
+      throw engineError(`${program} was compiled for ${path} lying otherwise on the devices.`, {
+        code: 'changed-arguments',
+        suggestions: ['Upload it with the `split` of the first run.'],
+      });
+    }
   });
 }
 
 interface Lent {
-  readonly buffers: PjrtBuffer[];
-  /** Uploaded for this execution alone. */
-  readonly temporary: PjrtBuffer[];
+  readonly values: readonly DeviceValue[];
+  /** Those of `values` that were uploaded for this execution alone. */
+  readonly temporary: readonly DeviceValue[];
 }
 
 /** The device buffers behind tensors; host values and tensors of other backends are uploaded. */
-async function deviceBuffers(
-  { backend, client }: ProgramContext,
+async function deviceValues(
+  context: ProgramContext,
   program: string,
   tensors: readonly Tensor[],
 ): Promise<Lent> {
-  const buffers: PjrtBuffer[] = [];
-  const temporary: PjrtBuffer[] = [];
+  const values: DeviceValue[] = [];
+  const temporary: DeviceValue[] = [];
   for (const tensor of tensors) {
-    const value = backend.held(tensor.dataId);
-    if (value?.kind === 'buffer') {
-      buffers.push(value.buffer);
+    const value = context.backend.held(tensor.dataId);
+    if (value?.kind === 'device') {
+      values.push(value);
       continue;
     }
-    const values = value?.kind === 'host' ? value.values : ((await tensor.data()) as HostArray);
-    const { element, shape } = typeOf(program, tensor);
-    const buffer = client.upload(values, element, shape);
-    buffers.push(buffer);
-    temporary.push(buffer);
+    const onHost = value?.kind === 'host' ? value.values : ((await tensor.data()) as HostArray);
+    const uploaded = toDevices(context, onHost, typeOf(program, tensor));
+    values.push(uploaded);
+    temporary.push(uploaded);
   }
-  return { buffers, temporary };
+  return { values, temporary };
 }
 
 /** A donated buffer must not be seen through another tensor. */

@@ -22,7 +22,7 @@ export interface ProgramResult {
 export function emitModule(
   parameters: readonly ProgramParameter[],
   results: readonly ProgramResult[],
-  options: EmissionOptions & { readonly name: string },
+  options: EmissionOptions & { readonly name: string; readonly devices?: number },
 ): string {
   const argumentNames = uniqueNames(parameters.map(({ name }) => name));
   const names: Names = new Map(parameters.map(({ node }, i) => [node, argumentNames[i]!]));
@@ -36,7 +36,7 @@ export function emitModule(
   const nodes = results.map(({ node }) => node);
   const body = blockLines({ options, next: 0 }, nodes, 0, names, '    ');
   return [
-    `module @"${options.name}" attributes {mhlo.num_partitions = 1 : i32, mhlo.num_replicas = 1 : i32} {`,
+    `module @"${options.name}" attributes {mhlo.num_partitions = 1 : i32, mhlo.num_replicas = ${options.devices ?? 1} : i32} {`,
     `  func.func public @main(\n${args.join(',\n')}\n  ) -> (\n${outputs.join(',\n')}\n  ) {`,
     ...body,
     `    return ${listOf(nodes.map((node) => names.get(node)!))} : ${listOf(nodes.map(({ type }) => typeText(type)))}`,

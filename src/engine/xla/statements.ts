@@ -79,6 +79,12 @@ export function expression(
       return `${name} ${values}, algorithm = THREE_FRY : ${signature}`;
     case 'custom_call':
       return `${name} @"${operation.target}"(${values}) {${customCallText(operation)}} : ${signature}`;
+    case 'all_reduce':
+      return `"${name}"(${values}) <{${replicaGroups(operation.devices)}}> ${combinerRegion('add', node.type.element, indent)} : ${signature}`;
+    case 'all_gather':
+      return `"${name}"(${values}) <{all_gather_dim = ${operation.axis} : i64, ${replicaGroups(operation.devices)}}> : ${signature}`;
+    case 'replica_id':
+      return `${name} : ${result}`;
     case 'parameter':
     case 'loop_argument':
     case 'loop':
@@ -113,6 +119,10 @@ const gatherText = (gather: Extract<Operation, { op: 'gather' }>): string =>
   `collapsed_slice_dims = ${list(gather.collapsed)}, start_index_map = ${list(gather.startIndexMap)}, ` +
   `index_vector_dim = ${gather.indexVector}>, indices_are_sorted = false, ` +
   `slice_sizes = ${array(gather.sliceSizes)}`;
+
+/** All devices in one group. */
+const replicaGroups = (devices: number): string =>
+  `replica_groups = dense<[${list(Array.from({ length: devices }, (_, i) => i))}]> : tensor<1x${devices}xi64>`;
 
 /** A string as MLIR writes it. */
 export const quoted = (text: string): string =>

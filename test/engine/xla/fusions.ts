@@ -14,7 +14,13 @@ export async function compileWithFusions(onText: (text: string) => void = () => 
   try {
     const backend = tf.engine().findBackend(BACKEND) as unknown as XlaBackend;
     const context = {
-      ...{ backend, client, precision: 'bfloat16' as const, fusions: { causalAttention: () => true } },
+      ...{
+        backend,
+        client,
+        devices: 1,
+        precision: 'bfloat16' as const,
+        fusions: { causalAttention: () => true },
+      },
       onText: async (_name: string, text: string) => onText(text),
     };
     const program = createProgram(

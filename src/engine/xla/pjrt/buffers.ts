@@ -8,6 +8,8 @@ import type { ElementType, HostValues, PjrtBuffer } from './types.js';
 /** The address of a plugin's buffer, 0 once it is gone. Shared with the safety net, so that it frees nothing twice. */
 export interface Handle {
   address: bigint;
+  readonly device: number;
+  readonly byteLength: number;
 }
 
 /** What a buffer needs of the pool that it belongs to. */
@@ -28,11 +30,14 @@ export class OwnedBuffer implements PjrtBuffer {
     readonly handle: Handle,
     readonly elementType: ElementType,
     readonly shape: readonly number[],
-    readonly device: number,
   ) {}
 
+  get device(): number {
+    return this.handle.device;
+  }
+
   get byteLength(): number {
-    return byteLengthOf(this.elementType, this.shape);
+    return this.handle.byteLength;
   }
 
   get disposed(): boolean {
@@ -79,6 +84,8 @@ export class OwnedBuffer implements PjrtBuffer {
 
 export interface BufferPool {
   readonly live: number;
+  /** What the buffers alive on a device hold. */
+  bytesOn(device: number): number;
   /** Takes ownership of a plugin's buffer. */
   adopt(address: bigint, elementType: ElementType, shape: readonly number[], device: number): OwnedBuffer;
   upload(values: HostValues, elementType: ElementType, shape: readonly number[], device: number): OwnedBuffer;
@@ -119,9 +126,9 @@ export function createBufferPool(
   const safetyNet = new FinalizationRegistry<Handle>(free);
 
   function adopt(address: bigint, elementType: ElementType, shape: readonly number[], device: number) {
-    const handle: Handle = { address };
+    const handle: Handle = { address, device, byteLength: byteLengthOf(elementType, shape) };
     live.add(handle);
-    const buffer = new OwnedBuffer(owner, handle, elementType, shape, device);
+    const buffer = new OwnedBuffer(owner, handle, elementType, shape);
     safetyNet.register(buffer, handle);
     return buffer;
   }
@@ -129,6 +136,11 @@ export function createBufferPool(
   return {
     get live() {
       return live.size;
+    },
+    bytesOn(device) {
+      let bytes = 0;
+      for (const handle of live) if (handle.device === device) bytes += handle.byteLength;
+      return bytes;
     },
     adopt,
     upload(values, elementType, shape, device) {

@@ -13,11 +13,11 @@ import type { DeviceMemory, PjrtClient, PjrtOptions } from './types.js';
 type Options = NonNullable<PjrtOptions['clientOptions']>;
 
 /** Client options as an array of `PJRT_NamedValue`; `held` keeps the texts they point to alive. */
-function namedValues(options: Options): { bytes: Uint8Array<ArrayBuffer>; held: Uint8Array[] } {
+function namedValues(options: Options): { bytes: Uint8Array<ArrayBuffer>; held: ArrayBufferView[] } {
   const entries = Object.entries(options);
   const bytes = new Uint8Array(Math.max(1, entries.length) * NAMED_VALUE.size);
   const view = new DataView(bytes.buffer);
-  const held: Uint8Array[] = [];
+  const held: ArrayBufferView[] = [];
   const text = (value: string) => {
     const encoded = encodeText(value);
     held.push(encoded);
@@ -37,6 +37,12 @@ function namedValues(options: Options): { bytes: Uint8Array<ArrayBuffer>; held: 
       put('string');
       view.setBigUint64(at + NAMED_VALUE.value, addressOf(encoded), true);
       view.setBigUint64(at + NAMED_VALUE.valueSize, BigInt(encoded.length), true);
+    } else if (typeof value === 'object') {
+      const numbers = BigInt64Array.from(value, BigInt);
+      held.push(numbers);
+      put('int64List');
+      view.setBigUint64(at + NAMED_VALUE.value, addressOf(numbers), true);
+      view.setBigUint64(at + NAMED_VALUE.valueSize, BigInt(numbers.length), true);
     } else if (typeof value === 'boolean') {
       put('bool');
       view.setUint8(at + NAMED_VALUE.value, value ? 1 : 0);
@@ -119,7 +125,7 @@ function deviceMemory(api: PluginApi, device: bigint | undefined): DeviceMemory 
 /** Results drift with XNNPACK in CPU plugins of this age (2e-2 in a loss after six steps; without it 1e-6). */
 const XNNPACK_WRONG_UP_TO_MINOR = 81;
 
-const defaultOverrides = (api: PluginApi, platform: string): Options =>
+const defaultOverrides = (api: PluginApi, platform: string): Attributes =>
   platform === 'cpu' && api.minor <= XNNPACK_WRONG_UP_TO_MINOR ? { xla_cpu_use_xnnpack: false } : {};
 
 /** One CPU device uses all cores; plugins make four by default. */
@@ -193,6 +199,7 @@ export async function createClient(options: PjrtOptions): Promise<PjrtClient> {
     get liveBuffers() {
       return pool.live;
     },
+    heldBytes: (onDevice = 0) => pool.bytesOn(onDevice),
     memoryStats: (onDevice = 0) => (closing ? undefined : deviceMemory(api, devices[onDevice])),
     close() {
       closing ??= (async () => {

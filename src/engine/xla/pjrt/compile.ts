@@ -75,6 +75,20 @@ function serialize(api: PluginApi, loaded: bigint): Uint8Array<ArrayBuffer> {
   });
 }
 
+function optimizedProgram(api: PluginApi, loaded: bigint): Uint8Array {
+  return withDescription(api, loaded, (executable) => {
+    const program = new BigUint64Array(PROGRAM.size / 8);
+    program[0] = BigInt(PROGRAM.size);
+    const call = api.prepare('Executable_OptimizedProgram', { executable, program });
+    // The first call tells the size, the second one fills the memory.
+    call.run('asking for the optimised program');
+    const code = new Uint8Array(Number(program[PROGRAM.codeSize / 8]));
+    program[PROGRAM.code / 8] = addressOf(code);
+    call.run('reading the optimised program');
+    return code;
+  });
+}
+
 function memoryOf(api: PluginApi, executable: bigint): ExecutableMemory | undefined {
   if (!api.has('Executable_GetCompiledMemoryStats')) return undefined;
   const call = api.prepare('Executable_GetCompiledMemoryStats', { executable });
@@ -165,7 +179,12 @@ export function createCompiler(parts: CompilerParts): Compiler {
         program,
         deviceCount,
         loaded,
-        about: { compileSeconds, cached: cached !== undefined, memory },
+        about: {
+          compileSeconds,
+          cached: cached !== undefined,
+          memory,
+          optimizedProgram: () => optimizedProgram(api, loaded),
+        },
         onDispose: () => live.delete(executable),
       });
       live.add(executable);

@@ -17,7 +17,7 @@ interface ExecutableParts {
   /** Address of the loaded executable. */
   readonly loaded: bigint;
   readonly onDispose: () => void;
-  readonly about: Pick<PjrtExecutable, 'compileSeconds' | 'cached' | 'memory'>;
+  readonly about: Pick<PjrtExecutable, 'compileSeconds' | 'cached' | 'memory' | 'optimizedProgram'>;
 }
 
 const sameShape = (a: readonly number[], b: readonly number[]) =>

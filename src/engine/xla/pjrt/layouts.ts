@@ -148,7 +148,7 @@ export const NAMED_VALUE = {
   type: 32,
   value: 40,
   valueSize: 48,
-  types: { string: 0, int64: 1, float: 3, bool: 4 },
+  types: { string: 0, int64: 1, int64List: 2, float: 3, bool: 4 },
 } as const;
 /** `PJRT_HostBufferSemantics`: the plugin copies the values before the call returns. */
 export const COPIED_DURING_CALL = 0;

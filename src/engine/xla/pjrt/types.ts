@@ -82,6 +82,8 @@ export interface PjrtExecutable {
   /** Whether the executable came from the cache on disk. */
   readonly cached: boolean;
   readonly memory: ExecutableMemory | undefined;
+  /** The program as the compiler left it: a serialised HLO module. */
+  optimizedProgram(): Uint8Array;
   /**
    * Queues one execution on the first device and returns its results at once (they may not be computed yet).
    * Donated inputs are consumed and may not be used again, the others stay the caller's.
@@ -116,6 +118,8 @@ export interface PjrtClient {
   /** Buffers alive: uploaded or returned, not yet disposed or donated. Constant across steps when nothing leaks. */
   readonly liveBuffers: number;
   memoryStats(device?: number): DeviceMemory | undefined;
+  /** Bytes of the buffers alive on a device (default: the first), as their shapes have them. */
+  heldBytes(device?: number): number;
   /** Waits for queued work, frees what is left and ends the client. */
   close(): Promise<void>;
 }
@@ -134,7 +138,7 @@ export interface PjrtOptions {
   /** 0 everything … 3 (default) only fatal messages of the plugin on stderr. */
   readonly logLevel?: 0 | 1 | 2 | 3;
   /** Client creation options, e.g. `{ cpu_device_count: 2 }` or `{ memory_fraction: 0.9 }`. */
-  readonly clientOptions?: Readonly<Record<string, string | number | boolean>>;
+  readonly clientOptions?: Readonly<Record<string, string | number | boolean | readonly number[]>>;
   /** XLA debug options for every program of this client. */
   readonly overrides?: Readonly<Record<string, string | number | boolean>>;
 }

@@ -1,0 +1,26 @@
+import type { DeviceValue, HostArray } from './backend.js';
+import type { PjrtClient } from './pjrt/index.js';
+import { cutValues, partOf, type Split } from './placement.js';
+import type { TensorType } from './types.js';
+
+/** The devices that an engine's programs run on: the first of a client's. */
+export interface Devices {
+  readonly client: PjrtClient;
+  readonly devices: number;
+}
+
+/** Copies host values to all devices: to each the whole, or its part along `split`. */
+export function toDevices(
+  { client, devices }: Devices,
+  values: HostArray,
+  type: TensorType,
+  split?: Split,
+): DeviceValue {
+  const along = devices === 1 ? undefined : split;
+  const { element, shape } = partOf(type, along, devices);
+  const parts = along === undefined ? undefined : cutValues(values, type.shape, along, devices);
+  const buffers = Array.from({ length: devices }, (_, device) =>
+    client.upload(parts ? parts[device]! : values, element, shape, device),
+  );
+  return { type, buffers, split: along };
+}
