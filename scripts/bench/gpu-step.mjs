@@ -1,6 +1,8 @@
-// Training steps of the sizes A, B and C (those of the PyTorch peer, scripts/bench/torch_peer.py) on one device:
+// Training steps of the sizes A, B and C (those of the PyTorch peers, torch_peer.py and torch_ddp.py), each device
+// with a batch of that size:
 //   node scripts/bench/gpu-step.mjs [--models A,B,C] [--precision bfloat16] [--device cuda] [--blocks 5] [--steps 20]
 //     [--act relu] [--deterministic] [--plain-attention] [--dump DIR] [--losses N] [xla option=value …]
+//     [--devices 1,2] [--shard-state] [--same-batch]: that of one device, shared
 // Prints one JSON object a model: milliseconds a step and tokens/s (median of the blocks), compile time, memory,
 // host time of queueing a step. New tokens and scalars are uploaded every step.
 import { join } from 'node:path';
@@ -12,6 +14,7 @@ import { openXlaWith } from '../../dist/src/engine/xla/index.js';
 import { initialParameters, parameterShapes, usualDeviations } from '../../dist/src/model/parameters.js';
 import { flopsPerToken } from '../../dist/src/model/shape.js';
 import { biasCorrections } from '../../dist/src/training/adamw.js';
+import { shardOf } from '../../dist/src/training/devices.js';
 import { compileStep } from '../../dist/src/training/step.js';
 
 const MODELS = {
@@ -33,6 +36,9 @@ const { values: flags, positionals } = parseArgs({
     losses: { type: 'string', default: '5' },
     dump: { type: 'string' },
     deterministic: { type: 'boolean', default: false },
+    devices: { type: 'string', default: '1' },
+    'shard-state': { type: 'boolean', default: false },
+    'same-batch': { type: 'boolean', default: false },
     'plain-attention': { type: 'boolean', default: false },
   },
 });
@@ -51,22 +57,25 @@ const xlaOptions = Object.fromEntries(
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 
 async function measure(engine, model) {
-  const { rows, vocabSize, ...size } = MODELS[model];
+  const { rows: rowsOfOne, vocabSize, ...size } = MODELS[model];
+  const rows = rowsOfOne * (flags['same-batch'] ? 1 : engine.devices);
   const batchTokens = rows * size.seqLen;
   const config = resolveConfig({
     flags: {
       ...{ data: 'corpus', activation: flags.act, vocabSize, ...size, batchTokens },
-      ...{ tokens: 1000 * batchTokens, weightDecay: 0.1, clip: 1 },
+      ...{ tokens: 1000 * batchTokens, weightDecay: 0.1, clip: 1, shardState: flags['shard-state'] },
     },
     corpusVocabSize: vocabSize,
   });
   const shape = shapeOf(config);
   const initial = initialParameters(shape, usualDeviations(shape), 1);
+  const shard = shardOf(engine, config);
   const upload = (fill) =>
     Object.fromEntries(
       Object.entries(parameterShapes(shape)).map(([name, dims]) => {
         const values = fill === undefined ? initial[name] : new Float32Array(initial[name].length).fill(fill);
-        return [name, engine.upload({ dtype: 'float32', shape: dims, values })];
+        const split = fill === undefined ? undefined : shard?.(name);
+        return [name, engine.upload({ dtype: 'float32', shape: dims, values, split })];
       }),
     );
   let state = { parameters: upload(), firstMoment: upload(0), secondMoment: upload(0) };
@@ -93,6 +102,7 @@ async function measure(engine, model) {
       dtype: 'int32',
       shape: [1, rows, size.seqLen + 1],
       values: batches[count % batches.length],
+      split: 1,
     });
     const { firstCorrection, secondCorrection } = biasCorrections(count, config);
     const values = Float32Array.of(3e-4, firstCorrection, secondCorrection);
@@ -143,6 +153,8 @@ async function measure(engine, model) {
       precision: flags.precision,
       options: xlaOptions,
       device: engine.deviceDescription,
+      devices: engine.devices,
+      shardState: flags['shard-state'],
       milliseconds: +milliseconds.toFixed(3),
       tokensPerSecond: Math.round((batchTokens / milliseconds) * 1000),
       blocks: blocks.map((each) => +each.toFixed(3)),
@@ -162,10 +174,12 @@ async function measure(engine, model) {
 }
 
 const plugin = await findPlugin(flags.device);
-for (const model of flags.models.split(',')) {
+const runs = flags.models.split(',').flatMap((model) => flags.devices.split(',').map((n) => [model, Number(n)]));
+for (const [model, devices] of runs) {
   // A client of its own for each model, so that peak memory is that model's.
   const engine = await openXlaWith(plugin, {
     device: flags.device,
+    devices,
     precision: flags.precision,
     deterministic: flags.deterministic,
     xlaOptions,
