@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     include: ['test/slurm/**/*.slurm.test.ts'],
     pool: 'forks',
-    testTimeout: 600_000,
+    testTimeout: 1_800_000,
     hookTimeout: 120_000,
   },
 });

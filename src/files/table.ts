@@ -85,6 +85,15 @@ export const TABLE_COLUMNS = {
   batch_tokens: integer('tokens', 'Tokens per optimiser step.'),
   unique_tokens: integer('tokens', 'Tokens in the training split.'),
   epochs: number('1', 'tokens / unique_tokens: how often the training text was seen at the checkpoint.'),
+  train_loss_nats_per_token: number(
+    'nats/token',
+    'Mean training loss of the steps logged since the checkpoint before, each before its own update.',
+  ),
+  validation_loss_nats_per_token: number(
+    'nats/token',
+    'Loss on the validation split, as training found it at the checkpoint.',
+  ),
+  validation_bits_per_byte: number('bits/byte', 'The same per byte of text.'),
 } as const satisfies Record<string, ColumnMeaning>;
 
 export type TableColumn = keyof typeof TABLE_COLUMNS;

@@ -98,6 +98,7 @@ async function readAll(files: readonly string[], onFile: () => void): Promise<Sp
 
 function toRow(m: SparsityMeasurement, folder: MeasuredFolder, facts: RunFacts): TableRow {
   const unique = facts.uniqueTokens;
+  const losses = facts.lossesAt(m.step ?? -1);
   return {
     ...emptyRow(),
     run_id: folder.isRun ? folder.id : m.runId,
@@ -146,6 +147,9 @@ function toRow(m: SparsityMeasurement, folder: MeasuredFolder, facts: RunFacts):
     learning_rate: facts.learningRate,
     batch_tokens: facts.batchTokens,
     unique_tokens: unique,
+    train_loss_nats_per_token: losses.train,
+    validation_loss_nats_per_token: losses.validation,
+    validation_bits_per_byte: losses.bitsPerByte,
     epochs: unique && m.tokens !== null ? m.tokens / unique : null,
   };
 }

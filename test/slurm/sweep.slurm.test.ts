@@ -30,7 +30,7 @@ afterAll(async () => {
 });
 
 const RUNS = 8;
-const STEPS = 1500;
+const STEPS = 800;
 
 /** Eight runs of some seconds each. */
 const grid = (data: string) => `
@@ -60,7 +60,7 @@ slurm:
 `;
 
 it.skipIf(lacks)('ends with every run done and none done twice, though a node and a task die', async () => {
-  const data = await writeTinyCorpus(join(folder, 'corpus'));
+  const data = join(folder, 'corpus');
   await writeFile(join(folder, 'grid.yaml'), grid(data));
   const study = join(folder, 'study');
   const run = (...args: string[]) => sparselaw(['sweep', ...args], { cwd: folder, env: cluster.env });
@@ -168,7 +168,7 @@ it.skipIf(lacks)('finishes around a run that failed, and retries it when told', 
 it.skipIf(lacks)('saves and goes back into the queue before the time limit', async () => {
   const data = join(folder, 'corpus');
   const long = grid(data)
-    .replace(`tokens: ${32 * STEPS}`, `tokens: ${32 * 6 * STEPS}`)
+    .replace(`tokens: ${32 * STEPS}`, `tokens: ${32 * 100 * STEPS}`)
     .replace(/product:[\s\S]*?measure:/, 'measure:')
     // A limit of one minute; Slurm may send the signal up to a minute earlier than asked.
     .replace('time: 5', 'time: 1\n  saveSeconds: 30');
@@ -177,20 +177,25 @@ it.skipIf(lacks)('saves and goes back into the queue before the time limit', asy
   const run = (...args: string[]) => sparselaw(['sweep', ...args], { cwd: folder, env: cluster.env });
   const submitted = await run('run', 'long.yaml', '--out', study, '--executor', 'slurm', '--json');
   const [{ id }] = (JSON.parse(submitted.stdout) as { runs: [RunView] }).runs;
-  await waitFor(async () => (await readStatus(study, id))?.state === 'done' || undefined, 550);
-  const { attempts } = await statusOf(study, id);
-  // Each but the last was stopped in time, saved, and went on in the same job.
-  expect(attempts.length).toBeGreaterThan(2);
-  expect(attempts.slice(0, -2).map(({ outcome }) => outcome)).toEqual(attempts.slice(2).map(() => 'stopped'));
-  expect(new Set(attempts.slice(0, -1).map(({ job }) => job)).size).toBe(1);
+  // Longer than the test: what matters is that it comes back, and back again.
+  const { attempts } = await waitFor(async () => {
+    const status = await readStatus(study, id);
+    return (status?.attempts.length ?? 0) > 2 && status!.progress ? status : undefined;
+  }, 550);
+  expect(attempts.slice(0, 2).map(({ outcome }) => outcome)).toEqual(['stopped', 'stopped']);
+  expect(new Set(attempts.map(({ job }) => job)).size).toBe(1);
   const { sessions } = await readJson(runPaths(sweepPaths(study).run(id)).provenance, provenanceSchema);
-  for (const [i, session] of sessions.slice(1).entries()) expect(session.fromStep).toBe(sessions[i]!.toStep);
+  expect(sessions.slice(0, 2).map(({ outcome }) => outcome)).toEqual(['interrupted', 'interrupted']);
+  for (const [i, session] of sessions.slice(1, 3).entries()) {
+    expect(session.fromStep).toBe(sessions[i]!.toStep);
+    expect(session.fromStep).toBeGreaterThan(0);
+  }
 });
 
 const statusOf = async (study: string, id: string): Promise<RunStatus> => (await readStatus(study, id))!;
 
 /** Looks again and again until there is an answer. */
-async function waitFor<T>(look: () => Promise<T | undefined>, seconds = 400): Promise<T> {
+async function waitFor<T>(look: () => Promise<T | undefined>, seconds = 900): Promise<T> {
   const end = Date.now() + seconds * 1000;
   while (Date.now() < end) {
     const found = await look();

@@ -16,6 +16,25 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 const at = (tokens: number, change = {}) =>
   measurement({ checkpoint: checkpointName(tokens), tokens, ...change });
 
+const stepRow = (step: number, loss: number) => ({
+  step,
+  tokens: step * 2048,
+  loss_nats_per_token: loss,
+  learning_rate: 0.01,
+  gradient_norm: 1,
+  tokens_per_second: 1000,
+  elapsed_seconds: step,
+  phase: 'stable',
+});
+const validationRow = (step: number, loss: number) => ({
+  step,
+  tokens: step * 2048,
+  validation_loss_nats_per_token: loss,
+  validation_bits_per_byte: loss / 2,
+  validation_tokens: 512,
+  elapsed_seconds: step,
+});
+
 describe('buildTable', () => {
   it('joins configuration, provenance and measurement into one row', async () => {
     const run = await writeRun(join(folder, 'relu-64'), {
@@ -23,6 +42,11 @@ describe('buildTable', () => {
       measurements: [at(131_072)],
       config: runConfig({ tokens: 131_072, warmup: 4096, checkpoints: '131072' }),
       provenance: runProvenance(),
+      metrics: [
+        ...[stepRow(32, 4), stepRow(64, 3), validationRow(32, 9)].sort((a, b) => a.step - b.step),
+        validationRow(64, 3.5),
+        stepRow(70, 1),
+      ],
     });
     const { rows, missing } = await buildTable({ inputs: [run] });
     expect(missing).toEqual([]);
@@ -46,6 +70,10 @@ describe('buildTable', () => {
       learning_rate: 0.01,
       unique_tokens: 65_536,
       epochs: 2,
+      // Of the steps since the checkpoint before, which the one at step 64 alone is.
+      train_loss_nats_per_token: 3,
+      validation_loss_nats_per_token: 3.5,
+      validation_bits_per_byte: 1.75,
     });
     expect(Object.keys(rows[0]!)).toEqual(TABLE_COLUMN_NAMES);
   });
