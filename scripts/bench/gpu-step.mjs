@@ -174,7 +174,9 @@ async function measure(engine, model) {
 }
 
 const plugin = await findPlugin(flags.device);
-const runs = flags.models.split(',').flatMap((model) => flags.devices.split(',').map((n) => [model, Number(n)]));
+const runs = flags.models
+  .split(',')
+  .flatMap((model) => flags.devices.split(',').map((n) => [model, Number(n)]));
 for (const [model, devices] of runs) {
   // A client of its own for each model, so that peak memory is that model's.
   const engine = await openXlaWith(plugin, {
