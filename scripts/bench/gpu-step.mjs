@@ -2,7 +2,7 @@
 // with a batch of that size:
 //   node scripts/bench/gpu-step.mjs [--models A,B,C] [--precision bfloat16] [--device cuda] [--blocks 5] [--steps 20]
 //     [--act relu] [--deterministic] [--plain-attention] [--dump DIR] [--losses N] [xla option=value …]
-//     [--devices 1,2] [--shard-state] [--same-batch]: that of one device, shared
+//     [--devices N] [--shard-state] [--same-batch]: that of one device, shared
 // Prints one JSON object a model: milliseconds a step and tokens/s (median of the blocks), compile time, memory,
 // host time of queueing a step. New tokens and scalars are uploaded every step.
 import { join } from 'node:path';
@@ -174,14 +174,11 @@ async function measure(engine, model) {
 }
 
 const plugin = await findPlugin(flags.device);
-const runs = flags.models
-  .split(',')
-  .flatMap((model) => flags.devices.split(',').map((n) => [model, Number(n)]));
-for (const [model, devices] of runs) {
+for (const model of flags.models.split(',')) {
   // A client of its own for each model, so that peak memory is that model's.
   const engine = await openXlaWith(plugin, {
     device: flags.device,
-    devices,
+    devices: Number(flags.devices),
     precision: flags.precision,
     deterministic: flags.deterministic,
     xlaOptions,

@@ -52,13 +52,13 @@ export async function openPlugin(
     clientOptions: plugin.device === 'cuda' ? cudaClient(devices) : cpuClient(devices),
   });
   if (devices === 'all' || devices === client.deviceCount) return client;
-  const { deviceCount } = client;
+  const shown = client.deviceCount;
   await client.close();
-  throw tooFew(devices, `this machine shows ${deviceCount}`);
-}
-
-const tooFew = (devices: number, shown: string) =>
-  engineError(`${devices} devices were asked for, but ${shown}.`, {
+  throw engineError(`${devices} devices were asked for, but the plugin shows ${shown}.`, {
     code: 'too-few-devices',
-    suggestions: ['Lower --devices, or leave it out.'],
+    suggestions: [
+      'Lower --devices, or leave it out.',
+      'On GPUs a process keeps the number that it opened first: use another process for more.',
+    ],
   });
+}
