@@ -110,15 +110,11 @@ Choices are ranked by log-likelihood per character; a last word is right where g
 
   private async print({ tasks, generations, work }: Evaluation): Promise<void> {
     if (tasks.length > 0) {
-      const head = [
-        'task (items)',
-        'setting',
-        'activation ratio',
-        'accuracy',
-        'Δ dense (won, lost)',
-        'Δ log-likelihood',
-      ];
-      this.log(await drawTable(head, tasks.flatMap(taskRows)));
+      const head = ['task (items)', 'setting', 'activation ratio', 'accuracy'];
+      const isCompared = tasks.some(({ results }) => results.length > 1);
+      if (isCompared) head.push('Δ dense (won, lost)', 'Δ log-likelihood');
+      const rows = tasks.flatMap(taskRows).map((row) => row.slice(0, head.length));
+      this.log(await drawTable(head, rows));
     }
     if (work.length > 0) {
       const head = [

@@ -160,7 +160,10 @@ lm_eval.simple_evaluate(HFLM(pretrained=model, tokenizer=tokenizer), tasks=["piq
 ## In TransformerLens
 
 \`\`\`python
-model.run_with_hooks(tokens, fwd_hooks=SparseNeurons("thresholds.safetensors").transformer_lens_hooks())
+from transformer_lens.model_bridge import TransformerBridge
+
+bridge = TransformerBridge.boot_transformers("CHECKPOINT")
+bridge.run_with_hooks(tokens, fwd_hooks=SparseNeurons("thresholds.safetensors").transformer_lens_hooks())
 \`\`\`
 
 ## Mind
