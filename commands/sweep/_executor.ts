@@ -73,7 +73,14 @@ export async function workOn(
   ]);
   const gpus = flags.gpus === 'none' ? [] : flags.gpus?.split(',').filter((name) => name !== '');
   const { views, finishStatus } = await runPool(folder, sweep, ids, {
-    shares: divideMachine({ parallel: flags.parallel, gpus }),
+    shares: divideMachine({
+      parallel: flags.parallel,
+      gpus,
+      perRun: Math.max(
+        1,
+        ...sweep.runs.filter(({ id }) => ids.includes(id)).map(({ config }) => config.devices ?? 1),
+      ),
+    }),
     program,
     signal,
     onChange,

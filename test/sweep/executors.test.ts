@@ -18,6 +18,12 @@ describe('divideMachine', () => {
       { CUDA_VISIBLE_DEVICES: '5' },
     ]);
     expect(divideMachine({ gpus: ['0', '1'] })).toHaveLength(2);
+    // A run that spreads over two devices gets two.
+    expect(divideMachine({ gpus: ['0', '1', '2', '3', '4'], perRun: 2 })).toEqual([
+      { gpu: '0,1' },
+      { gpu: '2,3' },
+    ]);
+    expect(() => divideMachine({ gpus: ['0'], perRun: 2 })).toThrow('each run takes 2 GPUs, and there are 1');
     expect(() => divideMachine({ gpus: ['0'], parallel: 2 })).toThrow(
       expect.objectContaining({
         exitStatus: 2,

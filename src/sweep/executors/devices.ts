@@ -5,7 +5,7 @@ import { usageError } from '../../errors.js';
 
 /** What one run of a pool has to itself. */
 export interface Share {
-  /** The GPU, as CUDA_VISIBLE_DEVICES names it. */
+  /** Its GPUs (one, unless a run spreads over several), as CUDA_VISIBLE_DEVICES names them. */
   gpu?: string;
   /** Numbers of the cores, as `taskset -c` takes them. */
   cores?: string;
@@ -14,6 +14,8 @@ export interface Share {
 export interface ShareOptions {
   /** Runs at a time; default: one a GPU, one without GPUs. */
   parallel?: number;
+  /** GPUs a run spreads over: the configuration's `devices`, the largest where runs differ. Default 1. */
+  perRun?: number;
   /** GPUs to use, none to hide them all; default: those the environment or the machine has. */
   gpus?: readonly string[];
 }
@@ -22,17 +24,23 @@ export interface ShareOptions {
  * Divides this machine among the runs of a pool: a GPU each, or an equal share of the cores.
  * @throws SparselawError (status 2) when more runs are asked for than there are GPUs
  */
-export function divideMachine({ parallel, gpus: asked }: ShareOptions): Share[] {
+export function divideMachine({ parallel, gpus: asked, perRun = 1 }: ShareOptions): Share[] {
   const gpus = asked ?? findGpus();
   if (gpus.length > 0) {
-    const count = parallel ?? gpus.length;
-    if (count > gpus.length) {
-      throw usageError(`--parallel ${count}: each run takes a GPU, and there are ${gpus.length}.`, {
+    const most = Math.floor(gpus.length / perRun);
+    const count = parallel ?? Math.max(1, most);
+    if (count > most) {
+      const each = perRun === 1 ? 'a GPU' : `${perRun} GPUs`;
+      throw usageError(`--parallel ${count}: each run takes ${each}, and there are ${gpus.length}.`, {
         code: 'bad-flag',
-        suggestions: [`Give --parallel ${gpus.length}, or --gpus none to train on the CPU.`],
+        suggestions: [
+          ...(most > 0 ? [`Give --parallel ${most}.`] : []),
+          'Give --gpus none to train on the CPU.',
+        ],
       });
     }
-    return gpus.slice(0, count).map((gpu) => ({ gpu }));
+    const groups = Array.from({ length: count }, (_, i) => gpus.slice(i * perRun, (i + 1) * perRun));
+    return groups.map((group) => ({ gpu: group.join(',') }));
   }
   const count = parallel ?? 1;
   const hidden = asked ? { gpu: '' } : {};
