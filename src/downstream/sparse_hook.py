@@ -48,7 +48,7 @@ class SparseNeurons:
         self._handles.clear()
 
     def transformer_lens_hooks(self):
-        """For `HookedTransformer.run_with_hooks(tokens, fwd_hooks=...)`."""
+        """For TransformerLens: `bridge.run_with_hooks(tokens, fwd_hooks=...)`."""
         return [
             (f"blocks.{layer}.mlp.hook_post", lambda h, hook, name=name: self.mask(name, h))
             for layer, name in enumerate(self.thresholds)
