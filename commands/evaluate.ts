@@ -38,13 +38,13 @@ Choices are ranked by log-likelihood per character; a last word is right where g
     checkpoint: Args.string({ description: 'Checkpoint, run or Hugging Face folder.', required: true }),
   };
   static override flags = {
-    tasks: Flags.string({ ...listOptions, summary: 'Task files.', helpValue: 'FILE.jsonl,...' }),
+    tasks: Flags.string({ ...listOptions, summary: 'Task files.', helpValue: 'FILE.jsonl' }),
     limit: countFlag({ min: 1, summary: 'Only the first so many items of each task.' }),
     p: numberFlag({ ...listOptions, min: 0, summary: 'Tolerated rises of perplexity in percent.' }),
     from: Flags.string({
       ...listOptions,
       summary: 'Measurements whose settings are evaluated too.',
-      helpValue: 'FILE.json,...',
+      helpValue: 'FILE.json',
     }),
     prompt: Flags.string({
       multiple: true,
@@ -64,7 +64,7 @@ Choices are ranked by log-likelihood per character; a last word is right where g
       helpValue: 'DIR',
       exclusive: ['text'],
     }),
-    text: Flags.string({ summary: 'Text in its place.', helpValue: 'FILE' }),
+    text: Flags.string({ summary: 'Text to measure on in its place.', helpValue: 'FILE' }),
     tokens: countFlag({ min: 1, summary: 'At most this many predictions of it.' }),
     'seq-len': countFlag({ min: 1, summary: 'Predictions per window of it; default as `measure`.' }),
     bos: Flags.option({ options: ['auto', 'none'] as const })({

@@ -5,7 +5,7 @@ import { BaseCommand } from './_base.js';
 export default class Export extends BaseCommand<typeof Export> {
   static override summary = 'Write thresholds per neuron, and a hook that applies them in transformers.';
   static override description =
-    'CKPT is a checkpoint of ours (a run stands for its last) or a Hugging Face folder; the measurement must be of ' +
+    'CHECKPOINT is a checkpoint of ours (a run stands for its last) or a Hugging Face folder; the measurement must be of ' +
     'the same weights and of pplp, cett, global or zero. DIR receives thresholds.safetensors (one float32 vector ' +
     'a layer: a neuron is weak where |h| < eps_l / ‖w‖), sparse_hook.py and a README.md that shows both in ' +
     'transformers, lm-evaluation-harness and TransformerLens.';

@@ -8,7 +8,7 @@ import { drawTable } from './_table.js';
 const SUFFIXES: Record<string, number> = { k: 1e3, M: 1e6, B: 1e9, T: 1e12 };
 
 const valueFlag = Flags.custom<number>({
-  helpValue: 'VALUE,...',
+  helpValue: 'VALUE',
   parse: async (text) => {
     const match = /^(.*?)([kMBT])?$/.exec(text.trim())!;
     const value = match[1] === '' ? Number.NaN : Number(match[1]) * (match[2] ? SUFFIXES[match[2]]! : 1);
@@ -34,7 +34,7 @@ Outside the fitted range the answer says so; where a law cannot hold (an activat
     group: Flags.string({
       ...listOptions,
       summary: 'Groups wanted: COL=VALUE, or a value of any group column; all must hold.',
-      helpValue: 'G,...',
+      helpValue: 'G',
     }),
     law: Flags.string({ summary: 'Law wanted [default: the chosen or best ranked].', helpValue: 'LAW' }),
   };
