@@ -5,6 +5,8 @@ import base from './vitest.config.js';
 export default defineConfig({
   test: {
     ...base.test,
+    // Nothing to install: the device's plugin is there or the tests fail.
+    globalSetup: [],
     include: ['test/engine/xla/**/*.test.ts', 'test/training/xla.test.ts', 'test/device/**/*.device.ts'],
     exclude: ['test/engine/xla/pjrt/**', 'node_modules/**'],
     // One process at a time: they share the device.

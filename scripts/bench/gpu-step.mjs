@@ -1,7 +1,8 @@
 // Training steps of the sizes A, B and C (those of the PyTorch peers, torch_peer.py and torch_ddp.py), each device
 // with a batch of that size:
 //   node scripts/bench/gpu-step.mjs [--models A,B,C] [--precision bfloat16] [--device cuda] [--blocks 5] [--steps 20]
-//     [--act relu] [--deterministic] [--plain-attention] [--dump DIR] [--losses N] [xla option=value …]
+//     [--act relu] [--deterministic] [--plain-attention] [--dump DIR] [--losses N]
+//     [--warmup STEPS] [xla option=value …]
 //     [--devices N] [--shard-state] [--same-batch]: that of one device, shared
 // Prints one JSON object a model: milliseconds a step and tokens/s (median of the blocks), compile time, memory,
 // host time of queueing a step. New tokens and scalars are uploaded every step.
@@ -34,6 +35,7 @@ const { values: flags, positionals } = parseArgs({
     blocks: { type: 'string', default: '5' },
     steps: { type: 'string', default: '20' },
     losses: { type: 'string', default: '5' },
+    warmup: { type: 'string', default: '0' },
     dump: { type: 'string' },
     deterministic: { type: 'boolean', default: false },
     devices: { type: 'string', default: '1' },
@@ -105,7 +107,8 @@ async function measure(engine, model) {
       split: 1,
     });
     const { firstCorrection, secondCorrection } = biasCorrections(count, config);
-    const values = Float32Array.of(3e-4, firstCorrection, secondCorrection);
+    const rate = 3e-4 * Math.min(1, count / Math.max(1, Number(flags.warmup)));
+    const values = Float32Array.of(rate, firstCorrection, secondCorrection);
     const scalars = engine.upload({ dtype: 'float32', shape: [3], values });
     const result = await program.run(state, { tokens, scalars });
     state = result.state;
