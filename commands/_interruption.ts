@@ -1,4 +1,4 @@
-import { EXIT } from '../src/errors.js';
+import { EXIT, interruptedError } from '../src/errors.js';
 
 /**
  * A signal that aborts at the first SIGINT, SIGTERM or SIGHUP, so that the work in hand can be finished and
@@ -12,7 +12,8 @@ export function interruptionSignal(announce: (message: string) => void): {
   const onSignal = (name: NodeJS.Signals) => {
     if (controller.signal.aborted) process.exit(EXIT.interrupted);
     announce(`${name}: finishing the step in hand and saving; once more to stop at once.`);
-    controller.abort(name);
+    // What `throwIfAborted` throws: an error like every other, so that whoever stops that way exits 6.
+    controller.abort(interruptedError(`Interrupted by ${name}.`, { code: 'interrupted' }));
   };
   const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   for (const name of names) process.on(name, onSignal);
