@@ -3,7 +3,13 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/**/*.long.test.ts', 'test/browser/**', 'test/slurm/**', 'node_modules/**'],
+    exclude: [
+      'test/**/*.long.test.ts',
+      'test/**/*.tensorflow.test.ts',
+      'test/browser/**',
+      'test/slurm/**',
+      'node_modules/**',
+    ],
     // Forked processes: the engines keep process-wide state (tfjs backends, native plugins).
     globalSetup: ['test/global-setup.ts'],
     pool: 'forks',

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { copyFile, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { packageRoot } from '../../package-info.js';
@@ -27,7 +28,17 @@ export async function assembleTensorflow(folder: string, archive: string): Promi
   await copyFile(join(packageRoot(), PREBUILT_BINDING), join(folder, BINDING));
   await mkdir(dirname(join(folder, LIBRARY_LINK)), { recursive: true });
   await symlink(join('..', TENSORFLOW_FOLDER), join(folder, LIBRARY_LINK));
+  if (existsSync(join(folder, CUSOLVER)))
+    await symlink(join('../..', CUSOLVER_PARTS), join(folder, CUSOLVER_LINK));
 }
+
+/**
+ * TensorFlow 2.21.0 opens CUDA's libraries from its framework library, whose run path names every folder of NVIDIA's
+ * but this one; without cuSOLVER it goes without a GPU. So it is to be found beside one that is named.
+ */
+const CUSOLVER_PARTS = 'cusolver/lib/libcusolver.so.11';
+const CUSOLVER = `nvidia/${CUSOLVER_PARTS}`;
+const CUSOLVER_LINK = 'nvidia/cusparse/lib/libcusolver.so.11';
 
 /** Its kernels, without tests, types and the parts that read models and images. */
 const isNeeded = (path: string): boolean =>

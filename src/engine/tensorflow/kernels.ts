@@ -25,7 +25,7 @@ type Override = (call: Call) => TensorInfo | undefined;
  * Puts kernels in the place of some of tfjs-node 4.22.0's:
  * - Reshape to the same shape, Cast to the same type and Mean's own cast run an op that copies nothing new;
  * - GatherV2 reads all indices back and looks at each in JavaScript;
- * - TensorFlow sums int32 on the processor, also where the numbers are on a GPU.
+ * - TensorFlow sums and compares int32 on the processor, also where the numbers are on a GPU.
  */
 export function registerTensorflowKernels(): void {
   override('Reshape', ({ inputs, attrs, backend }) =>
@@ -35,9 +35,12 @@ export function registerTensorflowKernels(): void {
     inputs.x!.dtype === attrs.dtype ? same(inputs.x!, backend) : undefined,
   );
   override('Mean', (call) => (call.inputs.x!.dtype === 'float32' ? mean(call) : undefined));
-  override('Sum', (call) =>
-    call.backend.isUsingGpuDevice && call.inputs.x!.dtype === 'int32' ? integerSum(call) : undefined,
-  );
+  override('Sum', (call) => (isIntegerOnGpu(call, 'x') ? integerSum(call) : undefined));
+  for (const name of ['Equal', 'NotEqual', 'Greater', 'GreaterEqual', 'Less', 'LessEqual']) {
+    override(name, (call) =>
+      isIntegerOnGpu(call, 'a') && isIntegerOnGpu(call, 'b') ? integerComparison(name, call) : undefined,
+    );
+  }
   override('GatherV2', gather);
 }
 
@@ -81,25 +84,44 @@ function mean(call: Call): TensorInfo {
   return result;
 }
 
-/** TensorFlow's number for float64, which holds every sum of int32 counts exactly; the binding does not name it. */
+const isIntegerOnGpu = ({ inputs, backend }: Call, name: string): boolean =>
+  backend.isUsingGpuDevice && inputs[name]!.dtype === 'int32';
+
+/** TensorFlow's number for float64, which holds every int32 and any sum of counts; the binding does not name it. */
 const TF_DOUBLE = 2;
+
+/** Runs an op on float64 copies of int32 inputs: those are computed on the GPU. Gives the result's id and type. */
+function onDoubles(
+  backend: NodeBackend,
+  name: string,
+  attributes: OpAttribute[],
+  integers: readonly number[],
+  others: readonly number[] = [],
+) {
+  const { binding } = backend;
+  const casts = [type(backend, 'SrcT', binding.TF_INT32), type(backend, 'DstT', TF_DOUBLE)];
+  const doubles = integers.map((id) => binding.executeOp('Cast', casts, [id], 1)[0]!.id);
+  const [result] = binding.executeOp(name, attributes, [...doubles, ...others], 1);
+  for (const id of doubles) binding.deleteTensor(id);
+  return result!;
+}
 
 function integerSum(call: Call): TensorInfo {
   const { inputs, attrs, backend } = call;
   const { binding } = backend;
   const axes = axesOf(call);
   const [x, along] = backend.getInputTensorIds([inputs.x!, axes]) as [number, number];
-  const run = (name: string, attributes: OpAttribute[], ids: number[]) =>
-    binding.executeOp(name, attributes, ids, 1)[0]!;
-  const cast = (id: number, from: number, to: number) =>
-    run('Cast', [type(backend, 'SrcT', from), type(backend, 'DstT', to)], [id]);
-  const wide = cast(x, binding.TF_INT32, TF_DOUBLE);
-  const sum = run('Sum', reduction(backend, TF_DOUBLE, attrs.keepDims), [wide.id, along]);
-  const result = backend.createOutputTensor(cast(sum.id, TF_DOUBLE, binding.TF_INT32));
-  binding.deleteTensor(wide.id);
+  const sum = onDoubles(backend, 'Sum', reduction(backend, TF_DOUBLE, attrs.keepDims), [x], [along]);
+  const casts = [type(backend, 'SrcT', TF_DOUBLE), type(backend, 'DstT', binding.TF_INT32)];
+  const result = backend.createOutputTensor(binding.executeOp('Cast', casts, [sum.id], 1)[0]!);
   binding.deleteTensor(sum.id);
   axes.dispose();
   return result;
+}
+
+function integerComparison(name: string, { inputs, backend }: Call): TensorInfo {
+  const ids = backend.getInputTensorIds([inputs.a!, inputs.b!]);
+  return backend.createOutputTensor(onDoubles(backend, name, [type(backend, 'T', TF_DOUBLE)], ids));
 }
 
 function gather({ inputs, attrs, backend }: Call): TensorInfo {

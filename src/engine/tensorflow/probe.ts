@@ -13,17 +13,21 @@ export type Probe =
     }
   | { works: false; why: string };
 
-/** Loads the native binding alone: [[1, 2], [3, 4]]² on the device that TensorFlow chooses. */
+/** Loads the native binding alone: [[1, 2], [3, 4]]² and the sum of its elements, on the device that TensorFlow chooses. */
 const SCRIPT = `
 const binding = require(process.argv[1]);
 const flag = (name) => ({ name, type: binding.TF_ATTR_BOOL, value: false });
-const type = { name: 'T', type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT };
+const type = (name, value) => ({ name, type: binding.TF_ATTR_TYPE, value });
+const element = type('T', binding.TF_FLOAT);
+const run = (name, attributes, inputs) => binding.executeOp(name, [element, ...attributes], inputs, 1)[0].id;
 const a = binding.createTensor([2, 2], binding.TF_FLOAT, Float32Array.of(1, 2, 3, 4));
-const [product] = binding.executeOp('MatMul', [type, flag('transpose_a'), flag('transpose_b')], [a, a], 1);
-const values = [...binding.tensorDataSync(product.id)];
+const axes = binding.createTensor([2], binding.TF_INT32, Int32Array.of(0, 1));
+const product = run('MatMul', [flag('transpose_a'), flag('transpose_b')], [a, a]);
+const sum = run('Sum', [flag('keep_dims'), type('Tidx', binding.TF_INT32)], [product, axes]);
+const values = [product, sum].flatMap((id) => [...binding.tensorDataSync(id)]);
 console.log(JSON.stringify({ version: binding.TF_Version, onGpu: binding.isUsingGpuDevice(), values }));
 `;
-const PRODUCT = '7,10,15,22';
+const EXPECTED = '7,10,15,22,54';
 
 /** The first use of a new card may compile kernels for it. */
 const TIMEOUT_MS = 180_000;
@@ -56,8 +60,8 @@ function readAnswer(stdout: string, stderr: string): Probe {
   } catch {
     return { works: false, why: `it printed ${JSON.stringify(stdout.slice(0, 200))}` };
   }
-  if (answer.values.join() !== PRODUCT) {
-    return { works: false, why: `it multiplied two matrices wrongly: ${answer.values.join(' ')}` };
+  if (answer.values.join() !== EXPECTED) {
+    return { works: false, why: `it computed a product and its sum wrongly: ${answer.values.join(' ')}` };
   }
   const { version, onGpu } = answer;
   const gpuName = /name: ([^,]+), pci bus id/.exec(stderr)?.[1] ?? 'a GPU';

@@ -13,14 +13,14 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 /** Stands in for the native binding: JavaScript with the same exports. */
-async function probeFake({ body = '', onGpu = false, values = [7, 10, 15, 22], log = '' }) {
+async function probeFake({ body = '', onGpu = false, values = { 1: [7, 10, 15, 22], 2: [54] }, log = '' }) {
   const binding = join(folder, `${Math.random()}.cjs`);
   await writeFile(
     binding,
     `${body}; process.stderr.write(${JSON.stringify(log)});
     module.exports = {
-      TF_Version: '0.0.0', createTensor: () => 0, executeOp: () => [{ id: 1 }],
-      tensorDataSync: () => ${JSON.stringify(values)}, isUsingGpuDevice: () => ${onGpu},
+      TF_Version: '0.0.0', createTensor: () => 0, executeOp: (name) => [{ id: name === 'Sum' ? 2 : 1 }],
+      tensorDataSync: (id) => ${JSON.stringify(values)}[id], isUsingGpuDevice: () => ${onGpu},
     };`,
   );
   const location: TensorflowLocation = {
@@ -74,7 +74,7 @@ describe('probe', () => {
   });
 
   it('does not trust a wrong product', async () => {
-    const result = await probeFake({ values: [7, 10, 15, 21] });
+    const result = await probeFake({ values: { 1: [7, 10, 15, 21], 2: [54] } });
     expect(result).toMatchObject({ works: false, why: expect.stringContaining('wrongly') });
   });
 
