@@ -95,7 +95,7 @@ function whyItFailed(
   }
   const lines = log.split('\n').map((line) => line.trim());
   const said =
-    lines.find((line) => /^(Error: |F\d{4} )|BadStatusOrAccess|GLIBC/.test(line)) ??
+    lines.find((line) => /^(\w*Error: |F\d{4} )|BadStatusOrAccess|GLIBC/.test(line)) ??
     lines.filter(Boolean).at(-1) ??
     '';
   const ended = error.signal ? `it ended with ${error.signal}` : 'it could not be loaded';

@@ -20,7 +20,7 @@ async function probeFake({ body = '', onGpu = false, values = { 1: [7, 10, 15, 2
     `${body}; process.stderr.write(${JSON.stringify(log)});
     module.exports = {
       TF_Version: '0.0.0', createTensor: () => 0, executeOp: (name) => [{ id: name === 'Sum' ? 2 : 1 }],
-      tensorDataSync: (id) => ${JSON.stringify(values)}[id], isUsingGpuDevice: () => ${onGpu},
+      tensorDataSync: (id) => (${JSON.stringify(values)})[id], isUsingGpuDevice: () => ${onGpu},
     };`,
   );
   const location: TensorflowLocation = {
