@@ -8,6 +8,9 @@ import { configOf, expectedOf, FIXTURES, loadCase } from './families/load-case.j
 import { readGolden } from './golden.js';
 import { compareWithGolden, OTHERS, TRAINED, trainGolden } from './train-golden.js';
 
+/** oneDNN's sums in other orders reach 6.5e-6 of the largest gradient (the others stay below 5e-6). */
+const GRADIENTS = 1e-5;
+
 describe('tensorflow agrees with PyTorch and transformers', () => {
   let engine: Engine;
   beforeAll(async () => {
@@ -16,7 +19,7 @@ describe('tensorflow agrees with PyTorch and transformers', () => {
 
   it.each([...TRAINED, ...OTHERS])('%s: logits, AdamW steps, every gradient', async (name) => {
     const golden = await readGolden(name);
-    compareWithGolden(golden, await trainGolden(engine, golden));
+    compareWithGolden(golden, await trainGolden(engine, golden), GRADIENTS);
   });
 
   it.each(readdirSync(FIXTURES))('%s: logits of transformers to 2e-4', async (name) => {

@@ -115,12 +115,16 @@ export async function trainGolden(engine: Engine, golden: Golden) {
 const norm = (values: Float32Array) => Math.hypot(...values);
 
 /** Fails with the step and the tensor that differs. */
-export function compareWithGolden(golden: Golden, { steps, final }: Awaited<ReturnType<typeof trainGolden>>) {
+export function compareWithGolden(
+  golden: Golden,
+  { steps, final }: Awaited<ReturnType<typeof trainGolden>>,
+  gradients = GRADIENTS,
+) {
   const expected = (name: string) => golden.tensors.get(name)!.data;
   expect(steps).toHaveLength(golden.losses.length);
   expect(worstDifference(steps[0]!.logits, expected('logits'))).toBeLessThan(LOGITS);
   for (const [index, step] of steps.entries()) {
-    const tolerance = index === 0 ? GRADIENTS : AFTER_TRAINING;
+    const tolerance = index === 0 ? gradients : AFTER_TRAINING;
     expect(worstDifference([step.loss], [golden.losses[index]!])).toBeLessThan(tolerance);
     expect(worstDifference([step.gradientNorm], [golden.gradientNorms[index]!])).toBeLessThan(tolerance);
     const byName = golden.gradientNormsByName[index]!;
