@@ -124,6 +124,13 @@ describe.skipIf(WITHOUT_PLUGIN)('a training step on xla equals tfjs cpu', () => 
   const cases = ACTIVATION_NAMES.flatMap((activation) =>
     [true, false].map((tieEmbeddings) => ({ activation, tieEmbeddings, gated: activation !== 'relu2' })),
   );
+  it.each(cases)('$activation, tied $tieEmbeddings: the losses of four steps', async (flags) => {
+    const config = configOf(flags);
+    const lossesAlone = async (engine: Engine) =>
+      (await losses(engine, config, 4)).filter((_, i) => i % 2 === 0);
+    expect(largestError(await lossesAlone(xla), await lossesAlone(cpu))).toBeLessThanOrEqual(1e-5);
+  });
+
   it.each(cases)('$activation, tied $tieEmbeddings: loss and all gradients', async (flags) => {
     const config = configOf(flags);
     const wanted = await gradients(cpu, config);

@@ -25,6 +25,29 @@ describe.skipIf(withoutPlugin)('a process that used a plugin', () => {
     expect(await runScript(body)).toEqual(clean('ok\n'));
   });
 
+  it('goes on after programs, inputs and sizes that are wrong', async () => {
+    const result = await runScript(
+      `const c = await openCpu();
+       const codes = [];
+       const failing = async (action) => { try { await action(); codes.push('none'); } catch (e) { codes.push(e.code + ' ' + e.exitStatus); } };
+       const scalar = { elementType: 'f32', shape: [] };
+       await failing(() => c.compile({ ...square, text: 'module @m { nonsense }' }, { cache: false }));
+       await failing(() => c.compile({ ...square, text: square.text.replace('[1] x [0]', '[1] x [7]') }, { cache: false }));
+       const p = await c.compile(square);
+       const small = c.upload(new Float32Array(4), 'f32', [4]);
+       await failing(() => p.execute([small]));
+       const big = { elementType: 'f32', shape: [2 ** 38] };
+       const huge = await c.compile({ name: 'huge', inputs: [scalar], outputs: [big], donated: [], text: \`module @m {
+         func.func public @main(%a: tensor<f32>) -> tensor<\${2 ** 38}xf32> {
+           %b = stablehlo.broadcast_in_dim %a, dims = [] : (tensor<f32>) -> tensor<\${2 ** 38}xf32>
+           return %b : tensor<\${2 ** 38}xf32> } }\` }, { cache: false });
+       await failing(async () => { const [b] = huge.execute([c.upload(Float32Array.of(1), 'f32', [])]); await b.ready(); });
+       const [y] = p.execute([c.upload(values, 'f32', [1024, 1024])]); await y.read();
+       console.log(codes.join(', ')); await c.close();`,
+    );
+    expect(result).toEqual(clean('compile-failed 4, compile-failed 4, bad-input 4, out-of-memory 4\n'));
+  });
+
   it('ends at process.exit with work under way', async () => {
     const result = await runScript(
       `const c = await openCpu(); const p = await c.compile(square); const x = c.upload(values, 'f32', [1024, 1024]);
