@@ -6,7 +6,8 @@ import { engineFlags } from '../_flags.js';
 import { drawTable } from '../_table.js';
 
 export default class EngineBench extends BaseCommand<typeof EngineBench> {
-  static override summary = 'Measure an engine: matrix products, and what a call costs the host.';
+  static override summary =
+    'Measure an engine: matrix products, a training step, and what a call costs the host.';
   static override description =
     'Takes some seconds. Figures are medians; run it on a quiet machine, and name the machine when you quote them.';
   static override examples = [
@@ -48,6 +49,7 @@ export default class EngineBench extends BaseCommand<typeof EngineBench> {
       ['compile', `${result.compileSeconds.toFixed(3)} s`],
       ['compile, cached', `${result.cachedCompileSeconds.toFixed(3)} s`],
       ['host overhead of a call', `${result.hostOverheadMilliseconds.toFixed(3)} ms`],
+      stepRow(result.step),
     ];
     return { result, rows };
   }
@@ -63,7 +65,13 @@ export default class EngineBench extends BaseCommand<typeof EngineBench> {
       [`matrix product, ${result.precision}`, `${result.matmulGflops.toFixed(1)} GFLOP/s`],
       ['open', `${result.openSeconds.toFixed(2)} s`],
       ['an op on 16 floats', `${result.opMicroseconds.toFixed(1)} µs`],
+      stepRow(result.step),
     ];
     return { result, rows };
   }
 }
+
+const stepRow = ({ what, milliseconds, gflops }: EngineBenchmark['step']): string[] => [
+  'training step',
+  `${milliseconds.toFixed(2)} ms, ${gflops.toFixed(1)} GFLOP/s (${what})`,
+];

@@ -13,7 +13,8 @@ const STEPS = { small: '40', base: '10' };
 function run(command, args) {
   const { stdout, stderr, status } = spawnSync(command, args, { encoding: 'utf8' });
   if (status !== 0) throw new Error(`${command} ${args.join(' ')}: ${stderr}`);
-  return stdout.trim() === '' ? undefined : JSON.parse(stdout.trim().split('\n').at(-1));
+  const lines = stdout.split('\n').filter((line) => line.startsWith('{'));
+  return lines.map((line) => JSON.parse(line));
 }
 const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
 
@@ -21,13 +22,16 @@ console.log(
   `${cpus()[0].model}, ${availableParallelism()} cores, load ${loadavg()[0].toFixed(1)} at the start`,
 );
 for (const size of sizes.split(',')) {
-  const text = join(folder, `${size}.mlir`);
+  const text = join(folder, `jax-${size}.mlir`);
   run(python, [here('step_jax.py'), size, '--text', text]);
+  const ourFolder = join(folder, size);
+  const texts = [join(ourFolder, 'train-step.mlir'), text].join();
   const results = [
-    run('node', [here('train-step.mjs'), size, rounds]),
-    run(python, [here('step_torch.py'), size, rounds]),
-    run(python, [here('step_jax.py'), size, rounds]),
-    run('node', [here('step-text.mjs'), text, rounds, STEPS[size]]),
+    ...run('node', [here('train-step.mjs'), size, rounds, ourFolder]),
+    ...run(python, [here('step_torch.py'), size, rounds]),
+    ...run(python, [here('step_jax.py'), size, rounds]),
+    // The two texts alone: ours is first.
+    ...run('node', [here('step-text.mjs'), texts, rounds, STEPS[size]]),
   ];
   const ours = median(results[0].ms);
   console.log(`\n${size} | ms a step (rounds) | tokens/s | ours is`);

@@ -1,5 +1,5 @@
-// A training step on the XLA engine: node scripts/bench/train-step.mjs small|base [rounds]
-// (after `npm run build` and `sparselaw engine install xla-cpu`); prints one JSON line.
+// A training step on the XLA engine: node scripts/bench/train-step.mjs small|base [rounds] [DIR]
+// (after `npm run build` and `sparselaw engine install xla-cpu`); prints one JSON line. Writes the program's text into DIR.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1]
 
 /** A trainer of its own: a fresh engine, program and state. */
 async function start() {
-  const engine = await openEngine('xla');
+  const engine = await openEngine('xla', { device: 'cpu', dumpProgramDir: process.argv[4] });
   const upload = (fill) =>
     Object.fromEntries(
       Object.entries(parameterShapes(shape)).map(([name, dims]) => [

@@ -1,4 +1,5 @@
 import { add, matMul, reshape, slice, type Tensor } from '@tensorflow/tfjs-core';
+import { benchmarkStep, type StepBenchmark } from './bench-step.js';
 import type { Engine, EngineName, EngineOptions } from './index.js';
 import { openEngine } from './index.js';
 
@@ -14,6 +15,8 @@ export interface EagerBenchmark {
   readonly matmulGflops: number;
   /** Host time of one op on 16 floats, in microseconds, median of the rounds. */
   readonly opMicroseconds: number;
+  /** A training step of a small network. */
+  readonly step: StepBenchmark;
 }
 
 const ROUNDS = 5;
@@ -80,6 +83,7 @@ export async function benchmarkEager(
       openSeconds,
       matmulGflops: (2 * side ** 3) / product / 1e9,
       opMicroseconds: (await secondsOf(engine, [16], add)) * 1e6,
+      step: await benchmarkStep(engine),
     };
   } finally {
     await engine.close();

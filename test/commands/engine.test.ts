@@ -62,5 +62,6 @@ describe('sparselaw engine', () => {
     expect(result.matmulGflops).toBeGreaterThan(0.1);
     expect(result.cachedCompileSeconds).toBeGreaterThan(0);
     expect(result.hostOverheadMilliseconds).toBeGreaterThan(0);
+    expect(result.step.milliseconds).toBeGreaterThan(0);
   });
 });

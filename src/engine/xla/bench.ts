@@ -1,4 +1,6 @@
+import { benchmarkStep, type StepBenchmark } from '../bench-step.js';
 import type { PluginLocation } from '../install/index.js';
+import { xlaEngine } from './index.js';
 import { openPlugin } from './open.js';
 import type { PjrtClient, PjrtExecutable } from './pjrt/index.js';
 
@@ -16,6 +18,8 @@ export interface EngineBenchmark {
   readonly cachedCompileSeconds: number;
   /** Host time of queueing one execution of a program with 100 donated arguments and results, in milliseconds. */
   readonly hostOverheadMilliseconds: number;
+  /** A training step of a small network, recorded, compiled and run as one program. */
+  readonly step: StepBenchmark;
 }
 
 const median = (values: number[]) => [...values].sort((a, b) => a - b)[values.length >> 1]!;
@@ -129,6 +133,7 @@ export async function benchmarkPlugin(plugin: PluginLocation): Promise<EngineBen
       compileSeconds: cold.compileSeconds,
       cachedCompileSeconds: cached.compileSeconds,
       hostOverheadMilliseconds: await measureOverhead(client),
+      step: await benchmarkStep(xlaEngine(client, { device: plugin.device })),
     };
   } finally {
     await client.close();

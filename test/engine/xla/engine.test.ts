@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { benchmarkStep } from '../../../src/engine/bench-step.js';
 import type { Engine, TensorTree } from '../../../src/engine/index.js';
 import { threefryNormal, threefryUniform } from '../../../src/engine/xla/random.js';
 import { randomStream } from '../../../src/random.js';
@@ -176,6 +177,14 @@ describe.skipIf(WITHOUT_PLUGIN)('the XLA engine', () => {
     const normal = randomStream(5, 'test').normal(7);
     for (const [i, value] of Array.from(await n.data()).entries()) expect(value).toBeCloseTo(normal[i]!, 5);
     tf.dispose([state, u, n]);
+  });
+
+  it('measures a training step and leaves nothing behind', async () => {
+    const before = engine.memory().liveTensors;
+    const { milliseconds, gflops } = await benchmarkStep(engine);
+    expect(milliseconds).toBeGreaterThan(0);
+    expect(gflops * milliseconds * 1e6).toBeCloseTo(5 * 2 * 1024 * 256 * 1024, -3);
+    expect(engine.memory().liveTensors).toBe(before);
   });
 
   it('writes readable, repeatable program texts', async () => {

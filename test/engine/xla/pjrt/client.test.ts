@@ -95,7 +95,7 @@ describe.skipIf(withoutPlugin)('a PJRT client of the CPU plugin', () => {
     program.dispose();
   });
 
-  it('returns before the work is done and leaves the event loop free', async () => {
+  it('returns before the work is done, takes the next input meanwhile and leaves the event loop free', async () => {
     const program = await client.compile(slow, noCache);
     const x = client.upload(new Float32Array(1024 * 1024), 'f32', [1024, 1024]);
     let ticks = 0;
@@ -103,10 +103,14 @@ describe.skipIf(withoutPlugin)('a PJRT client of the CPU plugin', () => {
     const started = performance.now();
     const [y] = program.execute([x]);
     const queued = performance.now() - started;
+    const next = client.upload(new Float32Array(1024), 'f32', [1024]);
+    const uploaded = performance.now() - started;
     await y!.ready();
     const done = performance.now() - started;
     clearInterval(ticking);
     expect(queued).toBeLessThan(done / 2);
+    expect(uploaded).toBeLessThan(done / 2);
+    next.dispose();
     expect(ticks).toBeGreaterThan(10);
     y!.dispose();
     x.dispose();
