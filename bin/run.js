@@ -16,6 +16,11 @@ const { flush, handle, run } = await import('@oclif/core').catch((error) => {
   throw error;
 });
 
+// `sparselaw … | head` closes the pipe early: what is left to print is not wanted, and that is no error.
+process.stdout.on('error', (error) => {
+  if (error.code === 'EPIPE') process.exit(0);
+});
+
 try {
   await run(process.argv.slice(2), import.meta.url);
   await flush();

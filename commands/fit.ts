@@ -147,7 +147,7 @@ left out unless --all-phases.`;
       const { plotFit } = await import('../src/fit/plot.js');
       const columns = Math.min(process.stdout.columns ?? 80, 120);
       const color = process.stdout.isTTY === true && !process.env.NO_COLOR;
-      for (const fit of file.fits) this.log(plotFit(fit, { columns, color }));
+      for (const fit of file.fits) this.log(`\n${plotFit(fit, file, { columns, color })}`);
     }
     if (this.flags.out) this.log(`\nWritten to ${this.flags.out}.`);
   }

@@ -44,7 +44,7 @@ export function compare(fits: readonly Fit[], level: number, choose: boolean): C
 
 /**
  * Burnham and Anderson's model average: Σ wᵢLᵢ with variance (Σ wᵢ √(seᵢ² + (Lᵢ − L̄)²))², over the laws that have a
- * limit; the weight of those that have none is written beside it.
+ * possible limit; the weight of those that have none is written beside it.
  */
 function averageLimit(
   fits: readonly Fit[],
@@ -53,7 +53,7 @@ function averageLimit(
 ): Comparison['averagedLimit'] {
   const z = normalQuantile((1 + level) / 2);
   const limits = fits.flatMap((fit, i) => {
-    if (!fit.limit) return [];
+    if (!fit.limit || isImpossible(fit)) return [];
     const { estimate, standardError, interval } = fit.limit;
     const [low, high] = interval;
     // At a bound there is no standard error: take the one its one-sided interval would have.
@@ -67,13 +67,18 @@ function averageLimit(
     (sum, item) => sum + (item.weight / weight) * Math.hypot(item.standardError, item.estimate - estimate),
     0,
   );
+  const lowest = fits.every(isPositive) ? 0 : -Infinity;
   return {
     estimate,
     standardError,
-    interval: [estimate - z * standardError, estimate + z * standardError],
+    interval: [Math.max(lowest, estimate - z * standardError), estimate + z * standardError],
     weightWithoutLimit: Math.max(0, 1 - weight),
   };
 }
+
+/** A quantity that was positive at every point does not become negative: a law that says so has no possible limit. */
+const isImpossible = (fit: Fit) => isPositive(fit) && fit.limit !== null && fit.limit.estimate < 0;
+const isPositive = ({ yRange }: Fit) => yRange !== null && yRange[0] > 0;
 
 function reasonFor(usable: readonly Fit[], weights: readonly number[], rest: readonly Fit[]): string {
   const [best, ...others] = usable;

@@ -94,7 +94,8 @@ function describe(
   // On the condensed problem the profile is followed around its own optimum, then moved to the whole's.
   const condensed = options.profileOn ? solve(options.profileOn, best.p, { polish: true }) : null;
   let better: Solution | null = null;
-  const parameters = problem.parameters.map((_, j): ParameterEstimate => {
+  const trail: Float64Array[] = [];
+  const estimateOf = (j: number): ParameterEstimate => {
     const atBound = best.atBound[j]!;
     const value = best.p[j]!;
     const standardError =
@@ -123,11 +124,20 @@ function describe(
       variance,
       critical,
       unscaled: (direction ?? spread)?.unscaled ?? null,
+      trail,
     });
+    if (options.working?.shared.includes(j)) trail.push(...sides.path);
     if (sides.better && !condensed) better = sides.better;
     if (condensed) moveProfile(sides, problem.parameters[j]!, condensed.p[j]!, value);
     return { ...none, ...fromProfile(sides), method: atBound ? 'profile-one-sided' : 'profile' };
-  });
+  };
+  // First those that the working coordinates hold: their paths show the others the way.
+  const shared = options.working?.shared ?? [];
+  const order = problem.parameters
+    .map((_, j) => j)
+    .sort((a, b) => Number(shared.includes(b)) - Number(shared.includes(a)));
+  const parameters = new Array<ParameterEstimate>(k);
+  for (const j of order) parameters[j] = estimateOf(j);
   return {
     estimated: { solution: best, starts, variance, freedom, covariance: spread, parameters },
     better,
@@ -150,9 +160,11 @@ function profileIn(
   working.jacobian(q, jacobian);
   const all = Array.from({ length: k }, (_, i) => i);
   const unscaled = covariance(jacobian, k, all)?.unscaled ?? null;
-  const found = profile(working, { ...best, p: q }, j, { ...options, unscaled });
-  const better = found.better && { ...found.better, p: Float64Array.from(form.fromWorking(found.better.p)) };
-  return { ...found, better };
+  // In these coordinates the valley is straight: no trail is needed.
+  const found = profile(working, { ...best, p: q }, j, { ...options, unscaled, trail: [] });
+  const own = (point: Float64Array) => Float64Array.from(form.fromWorking(point));
+  const better = found.better && { ...found.better, p: own(found.better.p) };
+  return { ...found, better, path: found.path.map(own) };
 }
 
 /** Shifts both ends, in the searched coordinate, by the distance between two optima; ends on a bound stay. */

@@ -1,6 +1,6 @@
 import { fromInternal, internalBounds, toInternal } from './coordinates.js';
 import { type Solution, solve } from './levenberg-marquardt.js';
-import type { LeastSquares } from './problem.js';
+import { type LeastSquares, sumOfSquares } from './problem.js';
 
 export interface ProfileSide {
   /** Where the profile reaches the critical value, or the bound or limit of the search before that. */
@@ -14,6 +14,8 @@ export interface Profile {
   high: ProfileSide;
   /** A better optimum that the profile came across; the fit was not the global one. */
   better: Solution | null;
+  /** The constrained optima inside the interval, from low to high, the optimum itself among them. */
+  path: Float64Array[];
 }
 
 export interface ProfileOptions {
@@ -23,6 +25,11 @@ export interface ProfileOptions {
   critical: number;
   /** (JᵀJ)⁻¹ at the optimum, row-major; null when it is singular. Gives the first step and its direction. */
   unscaled: Float64Array | null;
+  /**
+   * Points of other parameters' paths. Where parameters trade against each other along a bent valley, they show where
+   * it runs, and a solve may start from between them.
+   */
+  trail?: readonly Float64Array[];
 }
 
 /** How close √(ΔSSE/σ²) must come to the critical value: 0.2 % of it moves an end by 0.2 % of the half-width. */
@@ -40,13 +47,26 @@ const BETTER = 1e-6;
  */
 export function profile(problem: LeastSquares, best: Solution, j: number, options: ProfileOptions): Profile {
   let better: Solution | null = null;
+  const path = [best.p];
   const side = (direction: -1 | 1) =>
-    profileSide(problem, best, j, direction, options, (found) => {
-      if (!better || found.sse < better.sse) better = found;
+    profileSide(problem, best, j, direction, options, {
+      onBetter(found) {
+        if (!better || found.sse < better.sse) better = found;
+      },
+      onInside(p) {
+        path.push(p);
+      },
     });
   const low = side(-1);
   const high = side(1);
-  return { low, high, better };
+  path.sort((a, b) => a[j]! - b[j]!);
+  return { low, high, better, path };
+}
+
+interface Findings {
+  onBetter(solution: Solution): void;
+  /** A constrained optimum inside the interval. */
+  onInside(p: Float64Array): void;
 }
 
 function profileSide(
@@ -54,8 +74,8 @@ function profileSide(
   best: Solution,
   j: number,
   direction: -1 | 1,
-  { variance, critical, unscaled }: ProfileOptions,
-  onBetter: (solution: Solution) => void,
+  { variance, critical, unscaled, trail = [] }: ProfileOptions,
+  { onBetter, onInside }: Findings,
 ): ProfileSide {
   const parameter = problem.parameters[j]!;
   const isLog = parameter.transform === 'log';
@@ -73,17 +93,23 @@ function profileSide(
   /** √(ΔSSE/σ²) with parameter j at u, solved from where the path is expected to be. */
   const distance = (u: number): number => {
     const step = u - here[j]!;
-    const from = (direction: ArrayLike<number>) => {
-      const start = here.map((value, i) =>
-        fromInternal(problem.parameters[i]!, value + direction[i]! * step),
-      );
+    const startAt = (at: readonly number[]) => {
+      const start = Float64Array.from(at, (value, i) => fromInternal(problem.parameters[i]!, value));
       start[j] = fromInternal(parameter, u);
-      return solve(problem, start, { fixed, maxIterations: 150 });
+      return start;
     };
-    let solution = from(slope);
+    const ahead = startAt(here.map((value, i) => value + slope[i]! * step));
+    const between = onTrail(trail.map(internal), j, u);
+    const starts = [ahead, ...(between ? [startAt(between)] : [])];
+    const [first, ...others] = starts
+      .map((start) => ({ start, sse: sumOfSquares(problem, start) }))
+      .sort((a, b) => (a.sse < b.sse || Number.isNaN(b.sse) ? -1 : 1));
+    let solution = solve(problem, first!.start, { fixed, maxIterations: 150 });
     if (!solution.converged) {
-      const second = from(new Float64Array(here.length));
-      if (!(second.sse >= solution.sse)) solution = second;
+      for (const start of [...others.map((other) => other.start), startAt(here)]) {
+        const second = solve(problem, start, { fixed, maxIterations: 150 });
+        if (!(second.sse >= solution.sse)) solution = second;
+      }
     }
     if (!Number.isFinite(solution.sse)) return Infinity;
     const d = Math.sqrt(Math.max(0, solution.sse - best.sse) / variance);
@@ -91,6 +117,7 @@ function profileSide(
       const there = internal(solution.p);
       slope = there.map((value, i) => (value - here[i]!) / step);
       here = there;
+      onInside(solution.p);
     }
     if (solution.sse < best.sse * (1 - BETTER)) {
       foundBetter = true;
@@ -161,6 +188,21 @@ function profileSide(
   }
   const atBound = Number.isFinite(bound) && Math.abs(outside - bound) <= 1e-9 * Math.abs(bound);
   return { value: fromInternal(parameter, outside), end: atBound ? 'bound' : 'crossed' };
+}
+
+/** Between the two points of a trail whose j-th coordinates enclose u most closely; null where none do. */
+function onTrail(trail: readonly (readonly number[])[], j: number, u: number): number[] | null {
+  let below: readonly number[] | null = null;
+  let above: readonly number[] | null = null;
+  for (const point of trail) {
+    const at = point[j]!;
+    if (at <= u && (!below || at > below[j]!)) below = point;
+    if (at >= u && (!above || at < above[j]!)) above = point;
+  }
+  if (!below || !above) return null;
+  const span = above[j]! - below[j]!;
+  const share = span > 0 ? (u - below[j]!) / span : 0;
+  return below.map((value, i) => value + share * (above[i]! - value));
 }
 
 /** How the other parameters move with parameter j along the optima, to first order, in searched coordinates. */

@@ -104,13 +104,7 @@ export async function readSeries(path: string, request: SeriesRequest): Promise<
     },
   });
   const columns = plan! as ColumnPlan;
-  if (groups.size === 0) {
-    const why = Object.entries(leftOut).map(([reason, count]) => `${count} by ${reason}`);
-    throw inputError(
-      `${printable(path)} has no rows to fit${why.length > 0 ? `: left out were ${why.join(', ')}` : ''}.`,
-      { code: 'no-rows', suggestions: ['Check --where, or fit the left-out phases with --all-phases.'] },
-    );
-  }
+  if (used === 0) throw noRows(path, columns.names[columns.x]!, leftOut);
   return {
     kind,
     x: columns.names[columns.x]!,
@@ -123,6 +117,22 @@ export async function readSeries(path: string, request: SeriesRequest): Promise<
       .filter(([why]) => why !== '--where')
       .map(([why, count]) => `Left out: ${count} row${count === 1 ? '' : 's'} with ${why}.`),
   };
+}
+
+function noRows(path: string, x: string, leftOut: Record<string, number>) {
+  const why = Object.entries(leftOut).map(([reason, count]) => `${count} by ${reason}`);
+  const allMissing = Object.keys(leftOut).every((reason) => reason === `${x} missing`) && why.length > 0;
+  return inputError(
+    `${printable(path)} has no rows to fit${why.length > 0 ? `: left out were ${why.join(', ')}` : ''}.`,
+    {
+      code: 'no-rows',
+      suggestions: [
+        allMissing
+          ? `Name another column with --x: no row has a value of ${printable(x)}.`
+          : 'Check --where, or fit the left-out phases with --all-phases.',
+      ],
+    },
+  );
 }
 
 interface ColumnPlan {

@@ -7,6 +7,20 @@ export function shortNumber(value: number | null | undefined): string {
   return Number(value.toPrecision(4)).toString();
 }
 
+const SUFFIXES = [
+  [1e12, 'T'],
+  [1e9, 'B'],
+  [1e6, 'M'],
+  [1e3, 'k'],
+] as const;
+
+/** 41600000000 → 41.6B, as `predict --at` reads it; small numbers as they are. */
+export function withSuffix(value: number, digits: number): string {
+  const rounded = Number(value.toPrecision(digits));
+  const [size, suffix] = SUFFIXES.find(([least]) => Math.abs(rounded) >= least) ?? [1, ''];
+  return `${Number((rounded / size).toPrecision(digits))}${suffix}`;
+}
+
 export function shortInterval(interval: readonly [number | null, number | null]): string {
   const [low, high] = interval;
   if (low === null && high === null) return '';
@@ -41,7 +55,7 @@ export function summaryLines(file: FitFile): string[] {
       if (averaged) {
         lines.push(
           `  limit averaged over the laws ${shortNumber(averaged.estimate)} ${shortInterval(averaged.interval)}; ` +
-            `weight of laws without a limit ${averaged.weightWithoutLimit.toFixed(2)}`,
+            `weight of laws without a possible limit ${averaged.weightWithoutLimit.toFixed(2)}`,
         );
       }
     }

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { sparselaw } from './cli.js';
+import { execute, program, sparselaw } from './cli.js';
 
 const temporary = () => mkdtemp(join(tmpdir(), 'sparselaw-'));
 /** The message alone, without oclif's arrows and line breaks. */
@@ -46,6 +46,16 @@ it('exits 2 for a command that is none', async () => {
   const { status, stderr } = await sparselaw(['corpus', 'nothing']);
   expect(status).toBe(2);
   expect(line(stderr)).toMatch(/command corpus nothing not found/);
+});
+
+it('ends quietly where a pipe is closed early', async () => {
+  const folder = await temporary();
+  const rows = Array.from({ length: 600 }, (_, i) => `r${i % 100},${1 + i / 100}e9,${0.1 - i / 1e4}`);
+  await writeFile(join(folder, 't.csv'), `run_id,tokens,activation_ratio\n${rows.join('\n')}\n`);
+  const line = `"${process.execPath}" "${program}" fit "${join(folder, 't.csv')}" --law linear --quiet | head -1; echo "status \${PIPESTATUS[0]}"`;
+  const { stdout, stderr } = await execute('bash', ['-c', line]);
+  expect(stdout).toMatch(/status 0\n$/);
+  expect(stderr).toBe('');
 });
 
 describe('bad input', () => {
