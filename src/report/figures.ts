@@ -9,6 +9,9 @@ import { FIGURE_WIDTH, renderSvg } from './render.js';
 /** Pixels per CSS pixel of the PNG: sharp in print at a column's width. */
 const PNG_SCALE = 3;
 
+/** The converter knows no `system-ui`, and would take a serif for it. */
+const PNG_FONTS = 'Helvetica, Arial, Liberation Sans, DejaVu Sans, Noto Sans, sans-serif';
+
 /** Each chart as `<name>.svg`, `.png`, `.vl.json` and `.csv`. */
 export async function writeFigures(charts: readonly Chart[], folder: string) {
   const failed: string[] = [];
@@ -20,7 +23,7 @@ export async function writeFigures(charts: readonly Chart[], folder: string) {
   for (const chart of charts) {
     const svg = await renderSvg({ ...chart.spec, title: { text: chart.title, anchor: 'start', offset: 12 } });
     await write(`${chart.name}.svg`, `${svg}\n`);
-    const png = await renderPng(svg);
+    const png = await renderPng(svg.replaceAll(/font-family="[^"]*"/g, `font-family="${PNG_FONTS}"`));
     if (png) await write(`${chart.name}.png`, png);
     else failed.push(chart.name);
     await write(`${chart.name}.vl.json`, `${JSON.stringify(chart.spec, null, 2)}\n`);

@@ -1,4 +1,5 @@
 import type { Chart } from '../../src/report/chart.js';
+import { chunkRatios } from '../../src/report/charts/chunk-ratios.js';
 import { fittedCurves } from '../../src/report/charts/fitted-curves.js';
 import { lawLimits } from '../../src/report/charts/law-limits.js';
 import { layerHeatmap } from '../../src/report/charts/layer-heatmap.js';
@@ -6,6 +7,7 @@ import { limitBySize } from '../../src/report/charts/limit-by-size.js';
 import { metricsOverTokens } from '../../src/report/charts/metrics-over-tokens.js';
 import { neuronFrequencies } from '../../src/report/charts/neuron-frequencies.js';
 import { pareto } from '../../src/report/charts/pareto.js';
+import { positionRatios } from '../../src/report/charts/position-ratios.js';
 import { residuals } from '../../src/report/charts/residuals.js';
 import { taskScores } from '../../src/report/charts/task-scores.js';
 import { trainingLoss } from '../../src/report/charts/training-loss.js';
@@ -184,6 +186,33 @@ export const SAMPLES: Record<string, Chart> = {
         [0, 0.25, 0.5, 0.75, 1].map((share) => ({ curve, share, frequency: (1 - share) ** (2 + i) })),
       ),
       { curve: 'layer 1', share: null, frequency: null },
+    ],
+  }),
+  'chunk-ratios': chunkRatios({
+    name: 'chunk-ratios',
+    run: 'relu-64 at 20M',
+    setting: 'PPL-1%',
+    rows: [
+      ...[0, 1].flatMap((layer) =>
+        [1, 2, 4, 8].map((size) => ({
+          layer,
+          tokens: size,
+          activationRatio: 1 - (0.9 - 0.1 * layer) ** size,
+        })),
+      ),
+      { layer: 0, tokens: 16, activationRatio: null },
+    ],
+  }),
+  'position-ratios': positionRatios({
+    name: 'position-ratios',
+    run: 'relu-64 at 20M',
+    setting: 'PPL-1%',
+    rows: [
+      ...Array.from({ length: 16 }, (_, position) => ({
+        position,
+        activationRatio: 0.1 + 0.1 / (1 + position),
+      })),
+      { position: 16, activationRatio: null },
     ],
   }),
   'metrics-over-tokens': metricsOverTokens({

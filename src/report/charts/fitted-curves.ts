@@ -17,7 +17,7 @@ import {
   split,
   tooltipOf,
 } from '../chart.js';
-import { countOf, formatValue } from '../format.js';
+import { countOf, formatValue, listOf } from '../format.js';
 import type { Series } from '../series.js';
 
 export interface PointRow extends Row {
@@ -62,11 +62,14 @@ export interface FittedCurvesInput {
 export function fittedCurves(input: FittedCurvesInput): Chart {
   const { x, y, points, curves, limits, series } = input;
   const { valid, excluded } = split(points, (row) => isPositive(row.x) && isNumber(row.y));
+  // Tens of thousands of points are a cloud with or without three in four of them, and take seconds to draw.
+  const every = Math.max(1, Math.ceil(valid.length / MOST_POINTS));
+  const drawn = every > 1 ? valid.filter((_, i) => i % every === 0) : valid;
   const bands = curves.filter((row) => row.low !== null && row.high !== null);
   const xs = [...valid, ...curves].map((row) => row.x as number);
   const ys = [...valid.map((row) => row.y as number), ...curves.map((row) => row.y)];
   // A band that dives below zero would blow the axis up: the curves and the points set it.
-  const yDomain = paddedDomain([...ys, ...limits.map((row) => row.limit)]);
+  const { domain: yDomain, beyond } = domainOf(ys, limits);
   const xForms: [Spec, Spec] = [positionOf(x, 'linear', xs), positionOf(x, 'log', xs)];
   const yForms: [Spec, Spec] = [
     positionOf(y, 'linear', ys, { domain: yDomain }),
@@ -81,13 +84,16 @@ export function fittedCurves(input: FittedCurvesInput): Chart {
     caption: sentences(
       `Points are measurements${curves.length > 0 ? ', lines the fitted laws (dashed beyond the data)' : ''}.`,
       bands.length > 0 && `Bands are ${Math.round(input.level * 100)}% confidence bands of the curve.`,
-      limits.length > 0 && 'Dotted lines are the limits.',
+      limits.length > beyond.length && 'Dotted lines are the limits.',
+      beyond.length > 0 &&
+        `The ${beyond.length === 1 ? 'limit' : 'limits'} of ${listOf(beyond.map((row) => `${row.series} (${formatValue(row.limit, y.kind)})`))} ${beyond.length === 1 ? 'lies' : 'lie'} beyond the axis.`,
+      every > 1 && `Of ${countOf(valid.length, 'point')} one in ${every} is drawn; the table has all.`,
       input.notes,
       excludedNote(excluded.length, `without a value, or with ${x.title.toLowerCase()} of 0,`),
     ),
     alt: altText(input, valid),
     spec: {
-      ...baseSpec({ points: valid, curves: [...curves], limits: [...limits] }),
+      ...baseSpec({ points: drawn, curves: [...curves], limits: [...limits] }),
       params: [HIDDEN_PARAM],
       encoding: { x: xForms[1], y: yForms[0], color },
       layer: [
@@ -172,13 +178,27 @@ export function fittedCurves(input: FittedCurvesInput): Chart {
   };
 }
 
-/** Six percent of room above and below. */
-function paddedDomain(values: readonly number[]): number[] {
-  if (values.length === 0) return [0, 1];
-  const lo = values.reduce((a, b) => Math.min(a, b));
-  const hi = values.reduce((a, b) => Math.max(a, b));
-  const room = (hi - lo || Math.abs(hi) || 1) * 0.06;
-  return [lo > 0 ? Math.max(0, lo - room) : lo - room, hi + room];
+/** Points of one chart before it is thinned. */
+const MOST_POINTS = 12_000;
+/** Room above and below, as a share of the range. */
+const ROOM = 0.06;
+/** A limit further from the data than this many of their ranges would squeeze them; it is said in words. */
+const FAR = 0.75;
+
+/** The points and curves set the axis, and the limits near them. */
+function domainOf(ys: readonly number[], limits: readonly LimitRow[]) {
+  if (ys.length === 0) return { domain: [0, 1], beyond: [] };
+  const lo = ys.reduce((a, b) => Math.min(a, b));
+  const hi = ys.reduce((a, b) => Math.max(a, b));
+  const range = hi - lo || Math.abs(hi) || 1;
+  const isNear = ({ limit }: LimitRow) => limit >= lo - FAR * range && limit <= hi + FAR * range;
+  const near = limits.filter(isNear).map((row) => row.limit);
+  const [from, to] = [Math.min(lo, ...near), Math.max(hi, ...near)];
+  const room = (to - from || range) * ROOM;
+  return {
+    domain: [from > 0 ? Math.max(0, from - room) : from - room, to + room],
+    beyond: limits.filter((row) => !isNear(row)),
+  };
 }
 
 /** Where a log axis may start: a little under the smallest positive value. */

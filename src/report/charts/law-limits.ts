@@ -14,6 +14,7 @@ import {
   tooltipOf,
 } from '../chart.js';
 import { countOf, formatValue, listOf } from '../format.js';
+import { UI_COLORS } from '../palette.js';
 import type { Series } from '../series.js';
 
 export interface LawLimitRow extends Row {
@@ -37,7 +38,9 @@ export interface LawLimitsInput {
   series: readonly Series[];
 }
 
-const STEP = 30;
+/** The row of a series that is no law's own limit but the mean of all by their weight. */
+export const AVERAGE = 'Average over the laws';
+const STEP = 40;
 /** Laws of less weight do not stretch the axis. */
 const NEGLIGIBLE = 0.01;
 /** Marker of each law, in the order in which laws first appear. */
@@ -55,7 +58,7 @@ const SHAPES = [
 /** The limit that each law gives the same data: their spread is what no single law's interval tells. */
 export function lawLimits({ name, y, rows, series }: LawLimitsInput): Chart {
   const { valid, excluded } = split(rows, (row) => isNumber(row.limit));
-  const laws = [...new Set(rows.map((row) => row.law))];
+  const laws = [...new Set(valid.map((row) => row.law))];
   const shown = series.filter(({ label }) => valid.some((row) => row.series === label));
   // An interval that is open or huge would squeeze the rest: the axis follows the estimates that count.
   const backed = valid.filter((row) => row.weight === null || row.weight >= NEGLIGIBLE);
@@ -67,13 +70,22 @@ export function lawLimits({ name, y, rows, series }: LawLimitsInput): Chart {
     (row) => (row.limit as number) < domain[0] || (row.limit as number) > domain[1],
   ).length;
   const limit: Axis = { ...y, field: 'limit', title: `Limit of ${y.title.toLowerCase()}` };
-  const position = { field: 'series', type: 'nominal', title: null, sort: shown.map(({ label }) => label) };
+  const position = {
+    field: 'series',
+    type: 'nominal',
+    title: null,
+    sort: shown.map(({ label }) => label),
+    // Space between the rows tells which markers belong together.
+    scale: { paddingInner: 0.4, paddingOuter: 0.2 },
+  };
   const scale = { zero: false, nice: false, domain };
   return {
     name,
     title: 'The limit under each law',
     caption: sentences(
       'One row a series, one marker a law; lines are intervals of the limit, strong markers carry the weight of the evidence (AICc).',
+      laws.includes(AVERAGE) &&
+        'The average takes each law by its weight; its interval holds their disagreement.',
       'Where markers of weight lie far apart, the choice of the law moves the limit more than the noise does.',
       outside > 0 &&
         `${countOf(outside, 'limit')} ${outside === 1 ? 'lies' : 'lie'} beyond the axis, of laws without weight or below 0.`,
@@ -128,6 +140,12 @@ export function lawLimits({ name, y, rows, series }: LawLimitsInput): Chart {
               field: 'law',
               type: 'nominal',
               title: null,
+              legend: {
+                columns: 2,
+                labelLimit: 220,
+                symbolFillColor: UI_COLORS.muted.light,
+                symbolOpacity: 1,
+              },
               sort: laws,
               scale: { domain: laws, range: laws.map((_, i) => SHAPES[i % SHAPES.length]!) },
             },

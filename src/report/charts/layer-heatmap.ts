@@ -44,7 +44,8 @@ export function layerHeatmap({ name, run, setting, rows }: LayerHeatmapInput): C
     name,
     title: run,
     caption: sentences(
-      `${setting}. Layer 1 is next to the embedding.`,
+      `${setting}.`,
+      'Layer 1 is next to the embedding.',
       excludedNote(excluded.length, 'without a value'),
     ),
     alt:

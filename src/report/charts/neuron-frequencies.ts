@@ -42,7 +42,8 @@ export function neuronFrequencies({ name, run, setting, rows }: NeuronFrequencie
     name,
     title: run,
     caption: sentences(
-      `${setting}. Neurons are sorted from the busiest on.`,
+      `${setting}.`,
+      'Neurons are sorted from the busiest on.',
       excludedNote(excluded.length, 'without a value'),
     ),
     alt: `${run}, ${setting}: sorted activation frequencies of ${countOf(curves.length, 'curve')}. ${curves

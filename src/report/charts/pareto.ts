@@ -32,10 +32,16 @@ export interface ParetoInput {
 }
 
 const HEIGHT = 260;
+/** A perplexity of more times the dense one's is useless, and would squeeze the ones that are not. */
+const RUINED = 8;
 const METRIC_HUES: Record<string, number> = {
   cett: 258,
   pplp: 220,
   topk: 45,
+  'topk-gate': 45,
+  'topk-output': 75,
+  'topk-layer-gate': 10,
+  'topk-layer-output': 110,
   fat: 150,
   global: 325,
   zero: 20,
@@ -47,6 +53,8 @@ export function pareto({ name, run, rows, densePerplexity }: ParetoInput): Chart
     rows,
     (row) => isNumber(row.activationRatio) && isPositive(row.perplexity),
   );
+  const most = densePerplexity === null ? Infinity : densePerplexity * RUINED;
+  const drawn = valid.filter((row) => (row.perplexity as number) <= most);
   const metrics = [...new Set(valid.map((row) => row.metric))].sort();
   const colors = metrics.map((metric) => ramp(METRIC_HUES[metric] ?? 95, 1)[0]!.light);
   const shapes = metrics.map((_, i) => MARKERS[i % MARKERS.length]!);
@@ -73,6 +81,8 @@ export function pareto({ name, run, rows, densePerplexity }: ParetoInput): Chart
       'Towards the lower left a metric drops more neurons at less cost.',
       densePerplexity !== null &&
         `The dashed line is the dense model (perplexity ${formatNumber(densePerplexity)}).`,
+      valid.length > drawn.length &&
+        `${countOf(valid.length - drawn.length, 'setting')} of more than ${RUINED} times the dense perplexity ${valid.length - drawn.length === 1 ? 'lies' : 'lie'} beyond the axis.`,
       excludedNote(excluded.length, 'without a finite perplexity or ratio'),
     ),
     alt: `${run}: perplexity against activation ratio for ${listOf(metrics)}, ${countOf(valid.length, 'setting')}. ${metrics
@@ -86,7 +96,7 @@ export function pareto({ name, run, rows, densePerplexity }: ParetoInput): Chart
       .join('; ')}.`,
     spec: {
       ...baseSpec({
-        settings: valid,
+        settings: drawn,
         dense: densePerplexity === null ? [] : [{ perplexity: densePerplexity }],
       }),
       height: HEIGHT,
