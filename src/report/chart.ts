@@ -216,5 +216,5 @@ export const excludedNote = (count: number, why: string) =>
 export const sentences = (...parts: (string | false | null | undefined)[]) =>
   parts
     .filter((part): part is string => Boolean(part))
-    .map((part) => part.trim())
+    .map((part) => part.trim().replace(/\.\.$/, '.'))
     .join(' ');

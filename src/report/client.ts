@@ -93,6 +93,32 @@ export function reportClient(): void {
   const hasHidden = (spec: Scope) =>
     ((spec.params ?? []) as Scope[]).some((param) => param.name === 'hidden');
 
+  /**
+   * Without eval, which the page forbids, Vega interprets the tooltip's expression for every mark when it draws. Of
+   * tens of thousands, each hands over its row instead, to be described when it is pointed at.
+   */
+  const withRowTooltips = (spec: Scope): Scope => ({
+    ...spec,
+    layer: ((spec.layer ?? []) as Scope[]).map((layer) => {
+      const { tooltip, ...encoding } = (layer.encoding ?? {}) as Scope;
+      if (tooltip === undefined) return layer;
+      return { ...layer, mark: { ...(layer.mark as Scope), tooltip: { content: 'data' } }, encoding };
+    }),
+  });
+
+  const rowMarkup = (name: string, row: Scope): string => {
+    const table = document.createElement('table');
+    for (const { field, title, kind } of data.charts[name]!.fields) {
+      if (!(field in row)) continue;
+      const line = table.insertRow();
+      const key = line.insertCell();
+      key.className = 'key';
+      key.textContent = title;
+      line.insertCell().textContent = shown(row[field], kind);
+    }
+    return table.outerHTML;
+  };
+
   const draw = async (name: string): Promise<void> => {
     const element = document.querySelector(`[data-chart="${name}"]`);
     if (!element) return;
@@ -105,7 +131,8 @@ export function reportClient(): void {
     if (renderer === 'canvas') {
       // A canvas knows no style-sheet variables.
       const { datasets, ...rest } = spec;
-      spec = { ...(JSON.parse(color(JSON.stringify(rest), getComputedStyle(root))) as Scope), datasets };
+      const plain = JSON.parse(color(JSON.stringify(rest), getComputedStyle(root))) as Scope;
+      spec = { ...withRowTooltips(plain), datasets };
     }
     views.get(name)?.finalize();
     const result = await embed(element, spec, {
@@ -114,7 +141,11 @@ export function reportClient(): void {
       defaultStyle: false,
       mode: 'vega-lite',
       renderer,
-      tooltip: { disableDefaultStyle: true, theme: 'report' },
+      tooltip: {
+        disableDefaultStyle: true,
+        theme: 'report',
+        ...(renderer === 'canvas' ? { formatTooltip: (row: Scope) => rowMarkup(name, row) } : {}),
+      },
     });
     if (hidden.size > 0 && hasHidden(spec)) await result.view.signal('hidden', [...hidden]).runAsync();
     views.set(name, result.view);
@@ -276,6 +307,7 @@ export function reportClient(): void {
       await new Promise((resolve) => setTimeout(resolve));
     }
     root.dataset.ready = 'true';
+    root.dataset.readyMs = String(Math.round(performance.now()));
   };
   void drawAll();
 }

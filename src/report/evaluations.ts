@@ -10,9 +10,9 @@ import { runPaths } from '../files/run.js';
 import { readJson } from '../io/json.js';
 import { groupBy } from '../table/group-by.js';
 import { compareText } from '../table/measurement-files.js';
+import type { ChartGroup } from './chart-groups.js';
 import { checkpointLabel } from './charts/layer-heatmap.js';
 import { type ScoreRow, taskScores } from './charts/task-scores.js';
-import type { ChartGroup } from './charts-of.js';
 import { compareNatural } from './format.js';
 
 export interface EvaluationSource {

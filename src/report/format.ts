@@ -43,13 +43,20 @@ export function formatCount(value: number): string {
   return formatNumber(value, 3);
 }
 
-/** 0.0614 → 6.14%. `uncertainty` (a half width, same unit) decides the decimals: two digits of it. */
+/** 0.0614 → 6.14%. `uncertainty` (a half width, same unit) decides the decimals. */
 export function formatShare(value: number, uncertainty?: number | null): string {
   const decimals =
     uncertainty && Number.isFinite(uncertainty) && uncertainty > 0
-      ? Math.min(4, Math.max(0, 1 - Math.floor(Math.log10(uncertainty * 100))))
+      ? decimalsFor(uncertainty * 100)
       : decimalsOf(value * 100);
   return signed(`${(value * 100).toFixed(decimals)}%`);
+}
+
+/** Decimals that show two digits of an uncertainty that begins with 1, 2 or 3, else one (the rule of the PDG). */
+function decimalsFor(uncertainty: number): number {
+  const magnitude = Math.floor(Math.log10(uncertainty));
+  const digits = uncertainty / 10 ** magnitude < 3.55 ? 2 : 1;
+  return Math.min(4, Math.max(0, digits - 1 - magnitude));
 }
 
 /** Three significant digits of a percentage. */
@@ -67,12 +74,22 @@ export function formatInterval(
   [low, high]: readonly [number | null, number | null],
   kind: NumberKind,
 ): string {
-  const width = low !== null && high !== null ? (high - low) / 2 : null;
-  const one = (value: number) => (kind === 'share' ? formatShare(value, width) : formatValue(value, kind, 3));
+  const one = (value: number) => formatWithin(value, [low, high], kind, 3);
   if (low === null && high === null) return 'not bounded by the data';
   if (low === null) return `at most ${one(high!)}`;
   if (high === null) return `at least ${one(low)}`;
   return `${one(low)} to ${one(high)}`;
+}
+
+/** A value with as many decimals as its interval makes worth reading. */
+export function formatWithin(
+  value: number,
+  [low, high]: readonly [number | null, number | null],
+  kind: NumberKind,
+  digits = 4,
+): string {
+  const halfWidth = low !== null && high !== null ? (high - low) / 2 : null;
+  return kind === 'share' ? formatShare(value, halfWidth) : formatValue(value, kind, digits);
 }
 
 /** `1 run`, `2 runs`. */

@@ -29,6 +29,7 @@ import {
   uniqueNames,
 } from '../table/measurement-files.js';
 import { type EvaluationSource, evaluationSource, readEvaluations } from './evaluations.js';
+import { type ProfileSource, readProfiles } from './profiles.js';
 
 /** A row of a table: the columns of ours, and every cell as text under its own name. */
 export interface SourceRow {
@@ -45,6 +46,7 @@ export interface TableSource {
 
 export interface FitSource {
   path: string;
+  sha256: string;
   file: FitFile;
 }
 
@@ -63,6 +65,7 @@ export interface Sources {
   tables: TableSource[];
   runs: RunSource[];
   evaluations: EvaluationSource[];
+  profiles: ProfileSource[];
   /** Findings about the inputs that a reader of the report should know. */
   notes: string[];
 }
@@ -72,7 +75,7 @@ export interface Sources {
  * @throws SparselawError (status 3) naming an input that is missing, broken or none of them
  */
 export async function readSources(inputs: readonly string[]): Promise<Sources> {
-  const sources: Sources = { fits: [], tables: [], runs: [], evaluations: [], notes: [] };
+  const sources: Sources = { fits: [], tables: [], runs: [], evaluations: [], profiles: [], notes: [] };
   const folders: string[] = [];
   const seen = new Set<string>();
   for (const input of inputs) {
@@ -110,7 +113,7 @@ async function readFileInput(path: string, sources: Sources): Promise<void> {
   }
   const value = parseJson(await readTextFile(path), path);
   if (typeof value === 'object' && value !== null && 'fits' in value) {
-    sources.fits.push({ path, file: checkValue(value, fitFileSchema, path) });
+    sources.fits.push({ path, sha256: await sha256File(path), file: checkValue(value, fitFileSchema, path) });
   } else if (isEvaluationFileName(basename(path))) {
     const evaluation = checkValue(value, evaluationSchema, path);
     sources.evaluations.push(evaluationSource(evaluation, basename(dirname(path))));
@@ -174,6 +177,7 @@ async function readRuns(folders: readonly string[], sources: Sources): Promise<v
   }
   const unique = [...new Map(found.map((folder) => [folder.path, folder])).values()];
   const ids = uniqueNames(unique.map(({ path }) => path));
+  for (const { path } of unique) sources.profiles.push(...(await readProfiles(path)));
   for (const [i, folder] of unique.entries()) sources.runs.push(await readRun(folder, ids[i]!));
 }
 

@@ -13,6 +13,8 @@ export interface FitView {
   label: string;
   fit: Fit;
   file: FitFile;
+  /** Of the fit.json itself: fits of limits name it as their table. */
+  sourceSha256: string;
   /** The law that stands for the group: chosen by the comparison, else the best ranked. */
   isPreferred: boolean;
   activation: string | null;
@@ -48,6 +50,7 @@ export function buildModel(title: string, sources: Sources): ReportModel {
         label: repeated ? `${own} (${studies[i]})` : own,
         fit,
         file: source.file,
+        sourceSha256: source.sha256,
         isPreferred: isPreferred(source.file, fit),
         activation: fit.group.activation ?? activationOf.get(fit.group.run_id ?? '') ?? null,
         size: fit.modelParameters ?? namedScale(fit.group),
@@ -74,11 +77,17 @@ export function buildModel(title: string, sources: Sources): ReportModel {
 const has = (labels: Map<string, string>, label: string) => [...labels.values()].includes(label);
 const isSameAxes = (a: FitSource, b: FitSource) => a.file.x === b.file.x && a.file.y === b.file.y;
 
+/** A law without a limit stands for a group only where those with one have considerably less support than this. */
+const LIMITED_WITHIN = 4;
+
 function isPreferred(file: FitFile, fit: Fit): boolean {
-  const preferred =
-    preferredFit(file, fit.group) ??
-    file.fits.find((other) => JSON.stringify(other.group) === JSON.stringify(fit.group));
-  return preferred === fit;
+  const key = JSON.stringify(fit.group);
+  const own = file.fits.filter((other) => JSON.stringify(other.group) === key);
+  const ranking = file.comparison.find(({ group }) => JSON.stringify(group) === key)?.ranking ?? [];
+  const limited = preferredFit(file, fit.group) ?? own[0];
+  const best = own.find(({ law }) => law === ranking[0]?.law);
+  const behind = ranking.find(({ law }) => law === limited?.law)?.deltaAicc ?? 0;
+  return (behind > LIMITED_WITHIN && best ? best : limited) === fit;
 }
 
 /** Group → label: its values, those left out that are the same in all groups of the file. */

@@ -21,15 +21,3 @@ export function withoutLegend(chart: Chart): Spec {
   if (chart.legend.length === 0) return chart.spec;
   return { ...chart.spec, config: { ...(chart.spec.config as Spec), legend: { disable: true } } };
 }
-
-/**
- * The same picture in fewer bytes: attributes that draw nothing are left out and coordinates rounded to a hundredth of a
- * pixel. Only inside tags, so that no text changes.
- */
-export const compactSvg = (svg: string) =>
-  svg.replace(/<[a-z][^>]*>/g, (tag) =>
-    tag
-      .replace(/ (?:role|class|aria-[a-z]+|pointer-events|stroke-miterlimit)="[^"]*"/g, '')
-      .replace(/ font-family="[^"]*"/g, '')
-      .replace(/-?\d+\.\d{3,}/g, (number) => String(Number(Number(number).toFixed(2)))),
-  );

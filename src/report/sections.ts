@@ -2,18 +2,16 @@ import { relative, resolve, sep } from 'node:path';
 import { METRIC_NAMES } from '../files/sparsity.js';
 import { TABLE_COLUMNS } from '../files/table.js';
 import { findLaw } from '../laws/index.js';
+import { findJointLaw } from '../laws/joint/index.js';
 import { compareText } from '../table/measurement-files.js';
 import type { Chart } from './chart.js';
-import { countOf, formatCount, formatInterval, formatNumber, formatShare, formatValue } from './format.js';
+import { countOf, formatInterval, formatNumber, formatShare, formatValue } from './format.js';
 import { formulaHtml } from './formula.js';
 import { type Html, html, raw } from './html.js';
-import { axisOf, type FitView, type ReportModel } from './model.js';
+import type { FitView, ReportModel } from './model.js';
 import type { Marker } from './palette.js';
 import type { Series } from './series.js';
-import { howSure, lawSentence, lawTitle, verdictOf, whatNext } from './text.js';
-
-/** More cards than this are folded away: a page of a hundred cards answers nothing in a minute. */
-const MAX_CARDS = 12;
+import { lawTitle, verdictOf } from './text.js';
 
 const GLYPHS: Record<Marker, string> = {
   circle: '<circle cx="6" cy="6" r="5"/>',
@@ -31,41 +29,8 @@ export function glyph({ color, marker }: Series): Html {
   );
 }
 
-/** Cards: what is the law, how sure are we, what next. */
-export function summarySection(model: ReportModel): Html | null {
-  const views = model.fits.filter((view) => view.isPreferred);
-  if (views.length === 0) return null;
-  const cards = views.map((view) => card(view, model));
-  const first = cards.slice(0, MAX_CARDS);
-  const rest = cards.slice(MAX_CARDS);
-  return html`<section id="summary"><h2>Summary</h2><div class="cards">${first}</div>${
-    rest.length > 0 &&
-    html`<details><summary>${rest.length} more series</summary><div class="cards">${rest}</div></details>`
-  }</section>`;
-}
-
-function card(view: FitView, model: ReportModel): Html {
-  const { fit, file, label } = view;
-  const law = findLaw(fit.law);
-  const kind = axisOf(file.y).kind;
-  const verdict = verdictOf(fit);
-  const series = model.series.get(label);
-  const x = axisOf(file.x);
-  const level = `${Math.round(file.level * 100)}% interval`;
-  const big = fit.limit
-    ? html`<div class="big">${formatValue(fit.limit.estimate, kind)}<small>limit of ${axisOf(file.y).title.toLowerCase()}, ${level} ${formatInterval(fit.limit.interval, kind)}</small></div>`
-    : html`<div class="big">no limit<small>this law has no finite limit as ${x.title.toLowerCase()} grow</small></div>`;
-  const parameters = (law?.parameters ?? []).flatMap(({ name }) => {
-    const value = fit.parameters[name]?.estimate;
-    return value === undefined ? [] : [html`${formulaHtml(texName(name))} = ${formatNumber(value, 3)}`];
-  });
-  return html`<article class="card" aria-label="${lawSentence(view)}"><div class="head"><h3>${series ? glyph(series) : ''}<span>${label}</span></h3><span class="badge ${verdict.tone}">${verdict.words}</span></div>${big}<dl><dt>The law: ${lawTitle(fit.law).toLowerCase()}</dt><dd>${law ? formulaHtml(fit.tex) : fit.formula}${
-    x.field === 'tokens' ? html` <span class="muted">x = tokens / ${formatCount(file.xUnit)}</span>` : ''
-  }<br>${parameters.map((part, i) => html`${i > 0 ? ', ' : ''}${part}`)}</dd><dt>How sure</dt><dd>${howSure(view)}</dd><dt>What next</dt><dd>${whatNext(view, model)}</dd></dl></article>`;
-}
-
 /** `alpha` → \alpha, `A0` → A_0, `d0` → d_0. */
-const texName = (name: string) =>
+export const texName = (name: string) =>
   name.length > 1 && /^[a-z]+$/.test(name) ? `\\${name}` : name.replace(/^([A-Za-z])(\d+)$/, '$1_$2');
 
 /** A chart with its legend, switches, caption and the table behind it. `drawing` is empty where a script draws. */
@@ -110,6 +75,8 @@ export function figure(chart: Chart, options: { drawing?: Html; table?: Html; le
 export function chartTable(chart: Chart, maxRows: number): Html {
   const { fields, rows } = chart.table;
   const left = rows.length - maxRows;
+  if (maxRows === 0)
+    return html`<p class="note">The ${rows.length.toLocaleString('en-US')} rows behind it are in the page with script.</p>`;
   return html`<details class="behind"><summary>Data (${rows.length.toLocaleString('en-US')} rows)</summary><div class="scroll tall" tabindex="0" role="region" aria-label="Data of ${chart.title}"><table><thead><tr>${fields.map(
     ({ title, kind }) => html`<th scope="col"${kind === 'text' ? '' : raw(' class="num"')}>${title}</th>`,
   )}</tr></thead><tbody>${rows.slice(0, maxRows).map(
@@ -124,7 +91,10 @@ export function chartTable(chart: Chart, maxRows: number): Html {
 }
 
 /** Every parameter of every fitted law, with intervals. */
-export function parameterSection(model: ReportModel, all: boolean): Html | null {
+export function parameterSection(
+  model: ReportModel,
+  { all, maxSeries }: { all: boolean; maxSeries: number },
+): Html | null {
   if (model.fits.length === 0) return null;
   const rows = (views: FitView[]) =>
     views.flatMap(({ label, fit, file }) => {
@@ -166,7 +136,10 @@ export function parameterSection(model: ReportModel, all: boolean): Html | null 
   const others = model.fits.filter((view) => !view.isPreferred);
   const level = `${Math.round(model.fits[0]!.file.level * 100)}%`;
   const failed = model.sources.fits.flatMap(({ file }) => file.failed);
-  return html`<section id="parameters"><h2>Parameters</h2><p class="note">Intervals are at ${level}, by profile likelihood where it closes. Parameters of a weakly identified law should not be read one by one.</p>${table(preferred)}${
+  return html`<section id="parameters"><h2>Parameters</h2><p class="note">Intervals are at ${level}, by profile likelihood where it closes. Parameters of a weakly identified law should not be read one by one.</p>${table(preferred.slice(0, maxSeries))}${
+    preferred.length > maxSeries &&
+    html`<p class="note">The parameters of ${preferred.length - maxSeries} more series are in fit.json.</p>`
+  }${
     others.length > 0 &&
     !all &&
     html`<p class="note">${countOf(others.length, 'fit')} of other laws are in fit.json.</p>`
@@ -180,13 +153,54 @@ export function parameterSection(model: ReportModel, all: boolean): Html | null 
   }</section>`;
 }
 
+/** Laws fitted to runs of several scales at once: shared parameters, and whether they carry to a scale left out. */
+export function jointSection(model: ReportModel): Html | null {
+  const joint = model.sources.fits.flatMap(({ file }) =>
+    file.joint.map((fit) => ({ fit, level: file.level })),
+  );
+  if (joint.length === 0) return null;
+  const rows = joint.map(({ fit }) => {
+    const law = findJointLaw(fit.law);
+    const effects = new Set(law?.effects.map(({ name }) => name));
+    const shared = Object.entries(fit.parameters).filter(([name]) => !effects.has(name.split('[')[0]!));
+    const ratios = fit.leaveOneScaleOut.flatMap(({ rmseShape, rmseSeparate }) =>
+      rmseShape !== null && rmseSeparate ? [rmseShape / rmseSeparate] : [],
+    );
+    const verdict = verdictOf(fit);
+    const group = Object.values(fit.group).join(' ');
+    return html`<tr><th scope="row">${group || countOf(fit.runs.length, 'run')}</th><td>${law?.title ?? fit.law}<br><span class="nowrap">${formulaHtml(fit.tex)}</span></td><td>${shared.map(
+      ([name, { estimate, interval }]) =>
+        html`<span class="nowrap">${formulaHtml(texName(name))} = ${formatNumber(estimate, 3)}</span> <span class="muted">(${formatInterval(interval, 'plain')})</span><br>`,
+    )}</td><td class="num">${fit.chiSquarePerPoint === null ? '–' : formatNumber(fit.chiSquarePerPoint, 3)}</td><td class="num">${fit.parameterCount} (${fit.separateParameterCount})</td><td class="num">${
+      ratios.length > 0
+        ? `${formatNumber(Math.min(...ratios), 2)} to ${formatNumber(Math.max(...ratios), 2)}`
+        : '–'
+    }</td><td><span class="badge ${verdict.tone}">${verdict.words}</span></td></tr>`;
+  });
+  const head = [
+    'runs',
+    'law',
+    `shared parameters, ${Math.round(joint[0]!.level * 100)}% interval`,
+    'χ² / n',
+    'parameters (separate)',
+    'error at a scale left out',
+    'verdict',
+  ];
+  return html`<section id="joint"><h2>Several scales together</h2><p class="note">χ²/n is in units of the noise of each run's own fit: 1 is as good as fitting every run alone. The error at a scale left out is that of the law of the other runs, with this run's own effects fitted, as a multiple of its own fit's.</p><div class="scroll" tabindex="0" role="region" aria-label="Joint laws"><table><thead><tr>${head.map(
+    (title, i) => html`<th scope="col"${i >= 3 && i <= 5 ? raw(' class="num"') : ''}>${title}</th>`,
+  )}</tr></thead><tbody>${rows}</tbody></table></div></section>`;
+}
+
 /** One row a run, with links to its files where the page lies within reach of them. */
-export function runSection(model: ReportModel, outFolder: string | null): Html | null {
+export function runSection(
+  model: ReportModel,
+  { outFolder, maxSeries }: { outFolder: string | null; maxSeries: number },
+): Html | null {
   const { runs } = model.sources;
   const labels = [...new Set([...runs.map(({ id }) => id), ...model.rows.map(({ label }) => label)])];
   if (labels.length === 0 || (runs.length === 0 && model.rows.every(({ row }) => row.run_id === null)))
     return null;
-  const rows = labels.map((label) => {
+  const rows = labels.slice(0, maxSeries).map((label) => {
     const run = runs.find(({ id }) => id === label);
     const own = model.rows.filter((entry) => entry.label === label).map(({ row }) => row);
     const last = own.reduce<(typeof own)[number] | undefined>(
@@ -216,7 +230,10 @@ export function runSection(model: ReportModel, outFolder: string | null): Html |
   ];
   return html`<section id="runs"><h2>Runs</h2><p class="note">Parameters without the embedding; loss in nats per token on the validation set at the last checkpoint.</p><div class="scroll" tabindex="0" role="region" aria-label="Runs"><table><thead><tr>${head.map(
     (title, i) => html`<th scope="col"${i >= 3 ? raw(' class="num"') : ''}>${title}</th>`,
-  )}</tr></thead><tbody>${rows}</tbody></table></div></section>`;
+  )}</tr></thead><tbody>${rows}</tbody></table></div>${
+    labels.length > maxSeries &&
+    html`<p class="note">${countOf(labels.length - maxSeries, 'more run')} are in the table the report was made from.</p>`
+  }</section>`;
 }
 
 /** Relative, so that a folder with page and runs can be moved; only letters that cannot be a scheme or leave quotes. */

@@ -35,6 +35,11 @@ nav a:hover,nav a:focus-visible{color:var(--accent);text-decoration:underline}
 .grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,460px),1fr));gap:18px;align-items:start}
 .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,330px),1fr));gap:18px}
 .card,figure{background:var(--surface);border:1px solid var(--line);border-radius:12px;padding:18px 20px;margin:0;min-width:0}
+.brief{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,300px),1fr));gap:18px;margin:10px 0 18px}
+.brief h3{color:var(--muted);font-size:13px;font-weight:600}
+.brief ul{margin:6px 0 0;padding-left:18px;font-size:15px;line-height:1.5}
+.brief li{margin:0 0 8px;overflow-wrap:anywhere}
+.nowrap{white-space:nowrap}
 .card .head{display:flex;justify-content:space-between;gap:10px;align-items:center;margin-bottom:10px}
 .card .head h3{display:flex;gap:8px;align-items:center;min-width:0}
 .big{font-size:34px;line-height:1.1;font-weight:600;letter-spacing:-.02em;font-variant-numeric:tabular-nums}
@@ -79,6 +84,7 @@ button:focus-visible,a:focus-visible,summary:focus-visible,.scroll:focus-visible
 .scroll.tall{max-height:420px;overflow-y:auto}
 table{border-collapse:collapse;font-size:14px;line-height:1.45;min-width:100%;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:6px 14px 6px 0;border-bottom:1px solid var(--line);vertical-align:top}
+th[scope=row]{color:var(--ink);font-size:14px}
 th{font-weight:600;color:var(--muted);font-size:13px;white-space:nowrap}
 td.num,th.num{text-align:right}
 td.hash,code{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:12.5px;overflow-wrap:anywhere}
@@ -96,5 +102,5 @@ footer{border-top:1px solid var(--line);padding-top:16px;padding-bottom:40px;fon
 #vg-tooltip-element td{border:0;padding:1px 10px 1px 0;overflow-wrap:anywhere}
 #vg-tooltip-element td.key{color:var(--muted);white-space:nowrap}
 @media(max-width:560px){main,header,footer{padding-left:14px;padding-right:14px}header{padding-top:24px}h1{font-size:25px}.lead{font-size:16.5px}section{margin:34px 0}.card,figure{padding:14px;border-radius:10px}.export{display:none}}
-@media print{@page{size:A4;margin:14mm}body{background:none;font-size:10.5pt}main,header,footer{max-width:none;padding:0}.tools,nav,.skip,.themes,.legend .every,.behind{display:none!important}.legend button[aria-pressed=false]{display:none}section{margin:22px 0}figure,.card{break-inside:avoid;border-color:#ccc}.cards{grid-template-columns:repeat(2,1fr)}.grid{grid-template-columns:1fr}.plot{overflow:visible}.plot svg,.plot canvas{max-width:100%!important;height:auto!important}h2,h3{break-after:avoid}.legend,.scroll.tall{max-height:none;overflow:visible}tr{break-inside:avoid}}
+@media print{@page{size:A4;margin:14mm}body{background:none;font-size:10.5pt}main,header,footer{max-width:none;padding:0}.tools,nav,.skip,.themes,.legend .every,.behind{display:none!important}.legend button[aria-pressed=false]{display:none}section{margin:22px 0}figure,.card{break-inside:avoid;border-color:#ccc}.cards{grid-template-columns:repeat(2,1fr)}.grid{grid-template-columns:1fr}.plot{overflow:visible}.plot svg,.plot canvas{max-width:100%!important;height:auto!important}h2,h3{break-after:avoid}.legend,.scroll.tall{max-height:none;overflow:visible}tr{break-inside:avoid}.brief{grid-template-columns:repeat(3,1fr);gap:10px}.brief .card{padding:10px 12px}.brief ul{font-size:9pt;padding-left:14px}.scroll{overflow:visible}table{font-size:8.5pt}th,th[scope=row]{white-space:normal;font-size:8.5pt}th,td{padding:3px 9px 3px 0;overflow-wrap:anywhere}.badge{padding:0 6px;font-size:7.5pt;white-space:normal}details:not([open])>summary{display:none}}
 `;

@@ -1,7 +1,7 @@
-import type { Fit } from '../files/fit.js';
+import type { Fit, FitFile, ScaleTest } from '../files/fit.js';
 import { findLaw } from '../laws/index.js';
 import { groupBy } from '../table/group-by.js';
-import { countOf, formatInterval, formatNumber, formatValue, listOf } from './format.js';
+import { countOf, formatInterval, formatNumber, formatValue, formatWithin, listOf } from './format.js';
 import { axisOf, budgetsOf, type FitView, type ReportModel } from './model.js';
 
 /** The paper's runs end at this many tokens per non-embedding parameter (2.4B at 119, 0.1B at 385). */
@@ -68,7 +68,11 @@ const VERDICTS: Record<Fit['verdict'], Verdict> = {
   'not-converged': { words: 'not converged', tone: 'bad' },
   'too-few-points': { words: 'too few points', tone: 'bad' },
 };
-export const verdictOf = (fit: Fit): Verdict => VERDICTS[fit.verdict];
+export const verdictOf = ({ verdict, law }: { verdict: Fit['verdict']; law: string }): Verdict =>
+  law === NO_LAW ? { words: 'no law follows', tone: 'caution' } : VERDICTS[verdict];
+
+/** A constant is what is left where no law does better: its mean is not a limit that anything tends to. */
+export const NO_LAW = 'constant';
 
 /** One sentence a law: quantity, limit, interval, verdict. */
 export function lawSentence(view: FitView): string {
@@ -76,10 +80,11 @@ export function lawSentence(view: FitView): string {
   const y = axisOf(file.y);
   const x = axisOf(file.x);
   const points = countOf(fit.n, 'point');
+  if (fit.law === NO_LAW) return `${label}: none of the laws tried does better than a constant (${points}).`;
   if (!fit.limit)
     return `${label}: ${lawTitle(fit.law)}, no finite limit (${points}, ${verdictOf(fit).words}).`;
   return (
-    `${label}: ${y.title.toLowerCase()} tends to ${formatValue(fit.limit.estimate, y.kind)} ` +
+    `${label}: ${y.title.toLowerCase()} tends to ${formatWithin(fit.limit.estimate, fit.limit.interval, y.kind)} ` +
     `(${Math.round(file.level * 100)}% interval ${formatInterval(fit.limit.interval, y.kind)}) as ${x.title.toLowerCase()} grow; ` +
     `${lawTitle(fit.law).toLowerCase()}, ${points}, ${verdictOf(fit).words}.`
   );
@@ -90,65 +95,139 @@ export function howSure({ fit, file }: FitView): string {
   const kind = axisOf(file.y).kind;
   const amount = (value: number) =>
     kind === 'share' ? `${formatNumber(value * 100, 2)} points` : formatNumber(value, 3);
+  const chosen = comparisonOf(file, fit)?.chosen?.law;
   const parts = [
     fit.r2 !== null && `R² ${formatNumber(fit.r2, 4)} on ${countOf(fit.n, 'point')}`,
     fit.dropped > 0 && `${countOf(fit.dropped, 'leading point')} left out`,
     fit.holdOut?.rmse != null &&
       `forecast of the last ${formatNumber(fit.holdOut.fraction * 100, 2)}% errs by ${amount(fit.holdOut.rmse)}`,
     fit.durbinWatson !== null &&
-      fit.durbinWatson < 1.2 &&
-      `residuals follow one another (Durbin–Watson ${formatNumber(fit.durbinWatson, 2)})`,
+      hasPattern(fit) &&
+      `residuals follow one another (Durbin–Watson ${formatNumber(fit.durbinWatson, 2)}), a sign of misfit`,
+    chosen !== undefined &&
+      chosen !== fit.law &&
+      `the ${lawTitle(chosen).toLowerCase()}, which has no limit, fits as well or better`,
   ].filter(Boolean);
-  return [
-    `${parts.join('; ')}.`,
-    ...fit.reasons.map((reason) => `${reason[0]?.toUpperCase() ?? ''}${reason.slice(1)}.`),
-  ].join(' ');
+  // Reasons begin with names of parameters, whose case is theirs: they go on after a semicolon.
+  return `${[...parts, ...fit.reasons].join('; ')}.`;
 }
 
-/** Half an interval wider than this share of the limit says little about where the curve ends. */
-const WIDE = 0.1;
+/** The number behind "weakly dependent on scale". */
+export function scaleSentence({ relativePerDecade, pValue, margin, verdict }: ScaleTest): string {
+  const percent = (value: number | null) => (value === null ? '…' : `${formatNumber(value * 100, 2)}%`);
+  const [low, high] = relativePerDecade.interval;
+  const margins = `a margin of ±${formatNumber(margin * 100, 2)}%`;
+  const words = {
+    weak: `weak: within ${margins}`,
+    strong: `strong: beyond ${margins}`,
+    undecided: `undecided against ${margins}: too few or too uncertain limits`,
+  }[verdict];
+  return (
+    `A factor of ten changes the limit by ${percent(relativePerDecade.estimate)} ` +
+    `(${percent(low)} to ${percent(high)}; p = ${formatNumber(pValue, 2)} for no change); the dependence is ${words}.`
+  );
+}
 
-/** What would help most; rules, in the order of what stands in the way. */
-export function whatNext(view: FitView, model: ReportModel): string {
+export const comparisonOf = (file: FitFile, fit: Fit) =>
+  file.comparison.find((entry) => JSON.stringify(entry.group) === JSON.stringify(fit.group));
+
+/** Residuals this much alike from point to point are hardly noise. */
+export const hasPattern = ({ durbinWatson }: Fit) => durbinWatson !== null && durbinWatson < 1.2;
+
+/** Half an interval wider than this share of the limit says little about where the curve ends. */
+export const WIDE = 0.1;
+
+/** Whether the limit is known to within 10% to either side. */
+export function isLimitKnown({ fit }: FitView): boolean {
+  if (!fit.limit) return false;
+  const { estimate } = fit.limit;
+  const [low, high] = fit.limit.interval;
+  return (
+    low !== null && high !== null && Math.max(high - estimate, estimate - low) <= WIDE * Math.abs(estimate)
+  );
+}
+
+/** What a reader may do next, in the order of what stands in the way. */
+export const ADVICE = [
+  'measure',
+  'other-law',
+  'train-on',
+  'rivals',
+  'no-trend',
+  'curve',
+  'seed',
+  'compare',
+] as const;
+export interface Advice {
+  kind: (typeof ADVICE)[number];
+  /** A sentence or two for one series. */
+  text: string;
+  /** What differs from series to series, for a list of them; empty where nothing does. */
+  detail: string;
+}
+
+/** What would help most; rules, the first that holds. */
+export function whatNext(view: FitView, model: ReportModel): Advice {
   const { fit, file } = view;
-  const x = axisOf(file.x);
-  const lastX = fit.xRange ? fit.xRange[1] * file.xUnit : null;
+  const advice = (kind: Advice['kind'], text: string, detail = ''): Advice => ({ kind, text, detail });
   if (fit.verdict === 'too-few-points')
-    return 'Measure more checkpoints: the law has about as many parameters as there are points.';
+    return advice(
+      'measure',
+      'Measure more checkpoints: the law has about as many parameters as there are points.',
+    );
   if (fit.verdict === 'not-converged')
-    return 'Try another law (--law auto), or leave out the first points (--drop-first).';
-  if (fit.law === 'constant')
-    return 'No trend stands out from the noise: train longer, or measure more checkpoints.';
-  const rivals = rivalLimits(view, model);
-  if (fit.limit) {
-    const [low, high] = fit.limit.interval;
-    const open = low === null || high === null;
-    const half = open ? Number.POSITIVE_INFINITY : (high - low) / 2;
-    if (open || half > WIDE * Math.abs(fit.limit.estimate)) {
-      const reach = fit.convergence.find(({ withinPercent }) => withinPercent === 5)?.x ?? null;
-      const target =
-        reach !== null && lastX !== null && reach > lastX ? reach : lastX === null ? null : lastX * 2;
-      const far = target !== null && lastX !== null && target < lastX * 100;
-      return `Train on${far ? ` to about ${formatValue(target, x.kind)} ${x.field}` : ''}: the data end where the curve still falls or rises, so the limit is an extrapolation.`;
-    }
+    return advice('other-law', 'Try another law (--law auto), or leave out the first points (--drop-first).');
+  if (fit.law === NO_LAW)
+    return advice(
+      'no-trend',
+      hasPattern(fit)
+        ? 'The points have a trend, but none of the laws tried follows it: try --law auto, leave out the first points (--drop-first), or train longer.'
+        : 'No trend stands out from the noise: train longer, or measure more checkpoints.',
+    );
+  if (!fit.limit) {
+    return advice(
+      'train-on',
+      `Train on: no law with a limit does better over these ${axisOf(file.x).field}, so there is no telling yet where the curve ends.`,
+    );
   }
-  if (rivals)
-    return `Read the comparison of laws: with nearly the same evidence, ${rivals} Longer runs tell them apart.`;
-  const seeds = new Set(model.rows.filter((row) => row.label === view.label).map(({ row }) => row.seed));
+  if (!isLimitKnown(view)) {
+    const target = targetOf(view);
+    return advice(
+      'train-on',
+      `Train on${target && ` to about ${target} ${axisOf(file.x).field}`}: the data end where the curve still falls or rises, so the limit is an extrapolation.`,
+      target && `to ${target}`,
+    );
+  }
+  const rival = rivalLimit(view, model);
+  if (rival)
+    return advice(
+      'rivals',
+      `Read the comparison of laws: with nearly the same evidence, ${rival}. Longer runs tell them apart.`,
+    );
   if (fit.verdict !== 'ok')
-    return 'Use the limit and the curve; do not read the other parameters one by one.';
+    return advice('curve', 'Use the limit and the curve; do not read the other parameters one by one.');
+  const seeds = new Set(model.rows.filter((row) => row.label === view.label).map(({ row }) => row.seed));
   return seeds.size <= 1
-    ? 'Repeat with another seed: one run cannot show the spread between runs.'
-    : 'Compare with other shapes and activations; the law is well determined here.';
+    ? advice('seed', 'Repeat with another seed: one run cannot show the spread between runs.')
+    : advice('compare', 'Compare with other shapes and activations; the law is well determined here.');
+}
+
+/** Where the curve would be within 5% of its limit, or twice as far as now; empty where that is out of reach. */
+function targetOf({ fit, file }: FitView): string {
+  const last = fit.xRange ? fit.xRange[1] * file.xUnit : null;
+  if (last === null) return '';
+  const within = fit.convergence.find(({ withinPercent }) => withinPercent === 5)?.x;
+  const reach = within == null ? null : within * file.xUnit;
+  const target = reach !== null && reach > last ? reach : last * 2;
+  return target < last * 100 ? formatValue(target, axisOf(file.x).kind) : '';
 }
 
 /** Laws within this ΔAICc of the best have considerable support (Burnham & Anderson). */
 const CONSIDERABLE = 2;
 
-function rivalLimits(view: FitView, model: ReportModel): string {
+function rivalLimit(view: FitView, model: ReportModel): string {
   const { fit, file, label } = view;
-  const ranking =
-    file.comparison.find((entry) => JSON.stringify(entry.group) === JSON.stringify(fit.group))?.ranking ?? [];
+  const ranking = comparisonOf(file, fit)?.ranking ?? [];
   const y = axisOf(file.y);
   const close = model.fits.filter(
     (other) =>
@@ -163,6 +242,6 @@ function rivalLimits(view: FitView, model: ReportModel): string {
   );
   const first = close[0];
   return first
-    ? `the ${lawTitle(first.fit.law).toLowerCase()} puts the limit at ${formatValue(first.fit.limit!.estimate, y.kind)}.`
+    ? `the ${lawTitle(first.fit.law).toLowerCase()} puts the limit at ${formatValue(first.fit.limit!.estimate, y.kind)}`
     : '';
 }

@@ -64,7 +64,9 @@ describe('profiles in a report', () => {
     const page = await readFile(out, 'utf8');
     expect(page).toContain('1 setting of more than 8 times the dense perplexity lies beyond the axis.');
     // Half of layer 2's neurons are active on half of the tokens or more; layer 1 sleeps.
-    const spoken = /layer 1: (.*?) of neurons are active on half of the tokens or more; layer 2: (\d+)/.exec(page)!;
+    const spoken = /layer 1: (.*?) of neurons are active on half of the tokens or more; layer 2: (\d+)/.exec(
+      page,
+    )!;
     expect(spoken[1]).toBe('0%');
     expect(Math.abs(Number(spoken[2]) - 50)).toBeLessThan(3);
   });
