@@ -1,6 +1,7 @@
 import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
 import { inputError } from '../errors.js';
 import { readTextFile } from '../io/json.js';
+import { yamlNestsTooDeep } from '../io/json-scan.js';
 import { printable } from '../io/printable.js';
 
 /** A configuration file's values, and the line (from 1) on which each key stands; nested keys as `mup.widthBase`. */
@@ -22,6 +23,8 @@ export async function readConfigFile(path: string): Promise<ConfigFile> {
 }
 
 export function parseConfig(text: string, path: string): ConfigFile {
+  if (yamlNestsTooDeep(text))
+    throw inputError(`${printable(path)} nests its values too deep.`, { code: 'bad-config' });
   const lineCounter = new LineCounter();
   const document = parseDocument(text, { lineCounter, uniqueKeys: true });
   const problem = document.errors[0] ?? document.warnings[0];

@@ -101,20 +101,29 @@ async function readParquetRows(path: string, visitor: RowVisitor): Promise<void>
   const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
   try {
     const metadata = await parquetMetadataAsync(file);
-    const names = parquetSchema(metadata).children.map(({ element }) => element.name);
+    // Nested columns hold no cells.
+    const names = parquetSchema(metadata)
+      .children.filter(({ children }) => children.length === 0)
+      .map(({ element }) => element.name);
     visitor.columns(names);
     // Row groups one at a time: only one is decoded in memory.
     let start = 0;
     for (const group of metadata.row_groups) {
-      const end = start + Number(group.num_rows);
-      const rows = await parquetReadObjects({ file, metadata, rowStart: start, rowEnd: end });
-      for (const [i, row] of rows.entries()) {
+      const rows = { rowStart: start, rowEnd: start + Number(group.num_rows) };
+      // Columns one at a time: of several that are damaged hyparquet would leave all errors but one unhandled.
+      const columns: Cell[][] = [];
+      for (const name of names) {
+        const objects = await parquetReadObjects({ file, metadata, columns: [name], ...rows });
+        columns.push(objects.map((row) => toCell(row[name])));
+      }
+      const count = columns[0]?.length ?? 0;
+      for (let i = 0; i < count; i++) {
         visitor.row(
-          names.map((name) => toCell(row[name])),
+          columns.map((cells) => cells[i] ?? null),
           start + i + 1,
         );
       }
-      start = end;
+      start = rows.rowEnd;
     }
   } catch (error) {
     if (error instanceof SparselawError) throw error;

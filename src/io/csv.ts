@@ -66,7 +66,6 @@ export function parseCsv(text: string, path: string): CsvTable {
 }
 
 function csvError(error: CsvError & { lines?: number }, path: string): Error {
-  if (!error.code?.startsWith('CSV_')) return error;
   const where = error.lines === undefined ? '' : `, line ${error.lines}`;
   const says: Record<string, string> = {
     CSV_RECORD_INCONSISTENT_FIELDS_LENGTH: 'the row has another number of cells than the header',
@@ -76,6 +75,7 @@ function csvError(error: CsvError & { lines?: number }, path: string): Error {
     INVALID_OPENING_QUOTE: 'a quote stands inside an unquoted cell',
     CSV_MAX_RECORD_SIZE: `a row is longer than ${MAX_RECORD_CHARACTERS} characters`,
   };
+  if (!error.code?.startsWith('CSV_') && !Object.hasOwn(says, error.code)) return error;
   const message = says[error.code] ?? printable(error.message);
   return inputError(`${printable(path)}${where}: ${message}.`, { code: 'bad-csv', cause: error });
 }

@@ -56,3 +56,31 @@ function unescaped(literal: string): string {
     return literal;
   }
 }
+
+/** Nesting that no honest file needs; walking a value of some thousand levels exhausts the stack. */
+const MAX_NESTING = 200;
+
+/** Whether JSON text nests deeper than any honest file. */
+export function nestsTooDeep(text: string): boolean {
+  let depth = 0;
+  let inString = false;
+  for (let i = 0; i < text.length; i++) {
+    const character = text.charCodeAt(i);
+    if (inString) {
+      if (character === BACKSLASH) i++;
+      else if (character === QUOTE) inString = false;
+    } else if (character === QUOTE) inString = true;
+    else if (character === 0x5b || character === 0x7b) {
+      if (++depth > MAX_NESTING) return true;
+    } else if (character === 0x5d || character === 0x7d) depth--;
+  }
+  return false;
+}
+
+/** `nestsTooDeep` for YAML, where a quote may stand in a comment and a list may begin in a line of another. */
+export const yamlNestsTooDeep = (text: string): boolean =>
+  nestsTooDeep(text.replaceAll('"', '')) || DEEP_LIST.test(text);
+
+const DEEP_LIST = new RegExp(`(?:[-?:]\\s+){${MAX_NESTING}}`);
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { inputError } from '../errors.js';
 import { fileError, withFile } from './file-error.js';
 import { jsonErrorPosition } from './json-position.js';
+import { nestsTooDeep } from './json-scan.js';
 import { printable } from './printable.js';
 import { decodeUtf8 } from './utf8.js';
 
@@ -79,6 +80,9 @@ async function readWhole(handle: FileHandle, size: number): Promise<Uint8Array> 
 
 /** @throws SparselawError (status 3) naming the file, line and column */
 export function parseJson(text: string, path: string): unknown {
+  if (nestsTooDeep(text)) {
+    throw inputError(`${printable(path)} nests its values too deep.`, { code: 'bad-json' });
+  }
   try {
     return JSON.parse(text);
   } catch (error) {

@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import { inputError } from '../errors.js';
 import { sha256 } from '../io/hash.js';
 import { readTextFile } from '../io/json.js';
+import { yamlNestsTooDeep } from '../io/json-scan.js';
 import { printable } from '../io/printable.js';
 import { nearest } from '../nearest.js';
 import { type Grid, gridSchema } from './grid-schema.js';
@@ -30,6 +31,8 @@ export async function readGridFile(path: string): Promise<GridFile> {
 }
 
 export function parseGrid(text: string, path: string): GridFile {
+  if (yamlNestsTooDeep(text))
+    throw inputError(`${printable(path)} nests its values too deep.`, { code: 'bad-grid' });
   const lineCounter = new LineCounter();
   const document = parseDocument(text, { lineCounter, uniqueKeys: true });
   const problem = document.errors[0] ?? document.warnings[0];

@@ -1,5 +1,9 @@
 import { inputError } from '../../errors.js';
+import { printable } from '../../io/printable.js';
 import type { ActivationName } from '../activations/names.js';
+
+/** Longest value of a config.json shown whole in a message. */
+const MAX_SHOWN = 80;
 
 /** transformers' names of the activations we have; `gelu_new` and `gelu_pytorch_tanh` are one formula. */
 const ACTIVATION_OF: Readonly<Record<string, ActivationName>> = {
@@ -52,18 +56,19 @@ export interface ConfigReader {
 
 export function configReader(config: JsonObject, path: string): ConfigReader {
   const family = String(config.model_type);
+  const shown = (value: unknown) => printable(JSON.stringify(value) ?? 'nothing', MAX_SHOWN);
   const read = new Set<string>();
   const raw = (key: string): unknown => {
     read.add(key);
     return config[key] ?? undefined;
   };
   const refuse = (what: string) =>
-    inputError(`${path}: ${what} is not supported for models of type ${JSON.stringify(family)}.`, {
+    inputError(`${printable(path)}: ${what} is not supported for models of type ${shown(family)}.`, {
       code: 'unsupported-model',
       suggestions: ['A model that computes something else would be measured wrong, so nothing is guessed.'],
     });
   const wrong = (key: string, wanted: string) =>
-    inputError(`${path}: ${JSON.stringify(key)} must be ${wanted}, not ${JSON.stringify(config[key])}.`, {
+    inputError(`${printable(path)}: ${JSON.stringify(key)} must be ${wanted}, not ${shown(config[key])}.`, {
       code: 'bad-value',
       suggestions: ['Check that config.json is the one that belongs to the weights.'],
     });
@@ -97,18 +102,18 @@ export function configReader(config: JsonObject, path: string): ConfigReader {
       const name = raw(key) ?? fallback;
       if (typeof name !== 'string') throw wrong(key, 'the name of an activation');
       const activation = Object.hasOwn(ACTIVATION_OF, name) ? ACTIVATION_OF[name] : undefined;
-      if (!activation) throw refuse(`the activation ${JSON.stringify(name)}`);
+      if (!activation) throw refuse(`the activation ${shown(name)}`);
       return activation;
     },
     only: (key, ...values) => {
       const value = raw(key);
       if (value !== undefined && !values.includes(value as never))
-        throw refuse(`the option ${JSON.stringify(key)}: ${JSON.stringify(value)}`);
+        throw refuse(`the option ${shown(key)}: ${shown(value)}`);
     },
     finish: () => {
       for (const [key, value] of Object.entries(config)) {
         if (read.has(key) || HARMLESS.has(key) || value === null) continue;
-        throw refuse(`the option ${JSON.stringify(key)}: ${JSON.stringify(value)}`);
+        throw refuse(`the option ${shown(key)}: ${shown(value)}`);
       }
     },
   };

@@ -1,0 +1,77 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { execute, program, sparselaw } from '../cli/cli.js';
+import { writeTinyCorpus } from '../training/corpus.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'sparselaw-signals-'));
+beforeAll(async () => {
+  await writeTinyCorpus(join(folder, 'corpus'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const ENDLESS = [
+  ...['--layers', '1', '--width', '8', '--ff', '12', '--heads', '2', '--seq-len', '8', '--engine', 'cpu'],
+  ...[
+    '--batch-tokens',
+    '32',
+    '--tokens',
+    '3200k',
+    '--warmup',
+    '64',
+    '--checkpoints',
+    '64',
+    '--log-every',
+    '1',
+  ],
+];
+
+/** Trains until the first checkpoint is told of, then sends the signals and waits for the end. */
+function trainUntil(
+  name: string,
+  signals: NodeJS.Signals[],
+): Promise<{ status: number | null; stderr: string }> {
+  const args = ['train', '--data', 'corpus', '--out', name, ...ENDLESS];
+  return new Promise((done) => {
+    const child = spawn(process.execPath, [program, ...args], {
+      cwd: folder,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let stderr = '';
+    let sent = false;
+    child.stderr.on('data', (chunk: Buffer) => {
+      stderr += chunk;
+      if (sent || !/training|checkpoint|step/i.test(stderr)) return;
+      sent = true;
+      for (const signal of signals) child.kill(signal);
+    });
+    child.on('close', (status) => done({ status, stderr }));
+  });
+}
+
+describe('signals', () => {
+  it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
+    '%s saves, says how to go on and exits 6',
+    async (signal) => {
+      const { status, stderr } = await trainUntil(signal, [signal]);
+      expect(status, stderr).toBe(6);
+      expect(stderr).toMatch(/--resume/);
+      const { stdout } = await sparselaw(['checkpoint', 'list', signal, '--json'], { cwd: folder });
+      expect(JSON.parse(stdout).checkpoints.length).toBeGreaterThan(0);
+    },
+  );
+
+  it('a second SIGINT ends at once with 6, and a third call goes on from the last checkpoint', async () => {
+    const { status } = await trainUntil('twice', ['SIGINT', 'SIGTERM']);
+    expect(status).toBe(6);
+  });
+
+  it('a reader that goes away (| head) ends a command in silence', async () => {
+    const line = `"${process.execPath}" "${program}" engine list --json | head -c 1; echo " \${PIPESTATUS[0]}"`;
+    const { stdout, stderr } = await execute('bash', ['-c', line], { cwd: folder });
+    expect(stderr).not.toMatch(/EPIPE|\n\s+at /);
+    expect(stdout).toMatch(/^\{ (0|141)$/m);
+  });
+});

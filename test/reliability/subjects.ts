@@ -1,0 +1,123 @@
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { sha256 } from '../../src/io/hash.js';
+import { root, sparselaw } from '../cli/cli.js';
+import { writeTinyCorpus } from '../training/corpus.js';
+import { bytesOf } from '../training/run-bytes.js';
+import type { Subject } from './harness.js';
+
+const MODEL = [
+  ...['--layers', '1', '--width', '8', '--ff', '12', '--heads', '2', '--seq-len', '8'],
+  ...['--batch-tokens', '32', '--tokens', '320', '--warmup', '64', '--learning-rate', '0.01'],
+  ...['--checkpoints', '64+128+192+256+320', '--keep-state', '9', '--log-every', '1', '--engine', 'cpu'],
+];
+const trainArgs = (out: string, more: string[] = []) => [
+  'train',
+  '--data',
+  'corpus',
+  '--out',
+  out,
+  ...MODEL,
+  ...more,
+];
+
+async function run(folder: string, args: string[]): Promise<void> {
+  const { status, stderr } = await sparselaw([...args, '--quiet'], { cwd: folder });
+  if (status !== 0) throw new Error(`${args.join(' ')}: ${stderr}`);
+}
+
+/** A corpus and a trained run. */
+async function prepareRun(folder: string): Promise<void> {
+  await writeTinyCorpus(join(folder, 'corpus'));
+  await run(folder, trainArgs('relu', ['--activation', 'relu']));
+}
+
+let measured: string | undefined;
+
+/** A corpus, a trained and measured run and its table; made once and copied. */
+export async function prepareTable(folder: string): Promise<void> {
+  if (measured) return cpSync(measured, folder, { recursive: true });
+  await prepareRun(folder);
+  await run(folder, measureArgs('relu'));
+  await run(folder, ['table', 'relu', '--out', 'made.csv']);
+  measured = mkdtempSync(join(tmpdir(), 'sparselaw-measured-'));
+  process.on('exit', () => rmSync(measured!, { recursive: true, force: true }));
+  cpSync(folder, measured, { recursive: true });
+}
+
+const measureArgs = (target: string) => [
+  ...['measure', target, '--metric', 'zero,pplp', '--p', '1', '--data', 'corpus', '--engine', 'cpu'],
+  ...['--tokens', '64', '--calibration-tokens', '32'],
+];
+
+/** Every file below a folder, times and time-dependent hashes left out of the JSON ones. */
+function filesOf(folder: string): Record<string, string> {
+  const result: Record<string, string> = {};
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    const text = readFileSync(path, 'latin1').replace(
+      /"(elapsedSeconds|createdAt)": ?("[^"]*"|[^,\n}]*)/g,
+      '',
+    );
+    result[path.slice(folder.length + 1)] = sha256(text);
+  }
+  return result;
+}
+
+const fileOf = (folder: string, ...names: string[]) =>
+  Object.fromEntries(names.map((name) => [name, sha256(readFileSync(join(folder, name)))]));
+
+export const SUBJECTS: Subject[] = [
+  {
+    name: 'train',
+    prepare: async (folder) => {
+      await writeTinyCorpus(join(folder, 'corpus'));
+    },
+    args: (again) => trainArgs('run', again ? ['--resume'] : []),
+    result: (folder) => bytesOf(join(folder, 'run')),
+  },
+  {
+    name: 'measure',
+    prepare: prepareRun,
+    args: () => measureArgs('relu'),
+    result: async (folder) => filesOf(join(folder, 'relu/sparsity')),
+  },
+  {
+    name: 'corpus build',
+    prepare: async (folder) => {
+      mkdirSync(folder, { recursive: true });
+      const text = readFileSync(join(root, 'fixtures/tinybooks.valid.txt'), 'utf8').slice(0, 200_000);
+      writeFileSync(join(folder, 'text.txt'), text.replaceAll('\n\n', '\n<|endoftext|>\n'));
+    },
+    args: () => ['corpus', 'build', 'text.txt', '--out', 'corpus', '--vocab-size', '300'],
+    result: async (folder) => filesOf(join(folder, 'corpus')),
+  },
+  {
+    name: 'table',
+    prepare: prepareTable,
+    args: () => ['table', 'relu', '--out', 'table.csv'],
+    result: async (folder) => fileOf(folder, 'table.csv', 'table.csv.schema.json'),
+  },
+  {
+    name: 'fit',
+    prepare: prepareTable,
+    args: () => [
+      'fit',
+      'made.csv',
+      '--law',
+      'convergent-power,constant',
+      '--all-phases',
+      '--out',
+      'fit.json',
+    ],
+    result: async (folder) => fileOf(folder, 'fit.json'),
+  },
+  {
+    name: 'report',
+    prepare: prepareTable,
+    args: () => ['report', 'made.csv', 'relu', '--out', 'report.html'],
+    result: async (folder) => fileOf(folder, 'report.html'),
+  },
+];
