@@ -9,6 +9,16 @@ export interface ErrorDetails {
   cause?: unknown;
 }
 
+/** Characters that move the cursor, recolour a terminal or turn the direction of text. */
+const CONTROLS = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\u202a-\u202e\u2066-\u2069]/gu;
+
+/** Shows control characters of a text from a file as `\u{…}`, so that it can only be read. */
+export const withoutControls = (text: string): string =>
+  text.replace(CONTROLS, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
+
+/** A message may have several lines; the names and values in it must not make any. */
+const cleanLines = (text: string): string => text.split('\n').map(withoutControls).join('\n');
+
 /** The one error type commands turn into a line, an exit status and, under `--json`, an object. */
 export class SparselawError extends Error {
   override readonly name = 'SparselawError';
@@ -20,9 +30,9 @@ export class SparselawError extends Error {
     readonly exitStatus: (typeof EXIT)[keyof typeof EXIT],
     details: ErrorDetails,
   ) {
-    super(message, { cause: details.cause });
+    super(cleanLines(message), { cause: details.cause });
     this.code = details.code;
-    this.suggestions = details.suggestions ?? [];
+    this.suggestions = (details.suggestions ?? []).map(cleanLines);
   }
 }
 

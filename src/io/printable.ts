@@ -1,3 +1,5 @@
+import { withoutControls } from '../errors.js';
+
 /** Longest name shown whole in a message. */
 const MAX_SHOWN = 200;
 
@@ -7,7 +9,5 @@ const MAX_SHOWN = 200;
  */
 export function printable(text: string, maxLength = MAX_SHOWN): string {
   const cut = text.length > maxLength ? `${text.slice(0, maxLength)}…` : text;
-  return cut.replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\u202a-\u202e\u2066-\u2069]/gu, (character) => {
-    return `\\u{${character.codePointAt(0)!.toString(16)}}`;
-  });
+  return withoutControls(cut);
 }

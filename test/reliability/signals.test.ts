@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -28,7 +28,7 @@ const ENDLESS = [
   ],
 ];
 
-/** Trains until the first checkpoint is told of, then sends the signals and waits for the end. */
+/** Trains until the first checkpoint is there, then sends the signals and waits for the end. */
 function trainUntil(
   name: string,
   signals: NodeJS.Signals[],
@@ -40,14 +40,18 @@ function trainUntil(
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     let stderr = '';
-    let sent = false;
     child.stderr.on('data', (chunk: Buffer) => {
       stderr += chunk;
-      if (sent || !/training|checkpoint|step/i.test(stderr)) return;
-      sent = true;
-      for (const signal of signals) child.kill(signal);
     });
-    child.on('close', (status) => done({ status, stderr }));
+    const watch = setInterval(() => {
+      if (!existsSync(join(folder, name, 'checkpoints/000000000000064'))) return;
+      clearInterval(watch);
+      for (const signal of signals) child.kill(signal);
+    }, 50);
+    child.on('close', (status) => {
+      clearInterval(watch);
+      done({ status, stderr });
+    });
   });
 }
 
@@ -63,9 +67,11 @@ describe('signals', () => {
     },
   );
 
-  it('a second SIGINT ends at once with 6, and a third call goes on from the last checkpoint', async () => {
-    const { status } = await trainUntil('twice', ['SIGINT', 'SIGTERM']);
-    expect(status).toBe(6);
+  it('a second signal ends at once with 6 and leaves the last checkpoint whole', async () => {
+    const { status, stderr } = await trainUntil('twice', ['SIGINT', 'SIGTERM']);
+    expect(status, stderr).toBe(6);
+    const whole = ['checkpoint', 'verify', 'twice/checkpoints/000000000000064'];
+    expect((await sparselaw(whole, { cwd: folder })).status).toBe(0);
   });
 
   it('a reader that goes away (| head) ends a command in silence', async () => {

@@ -1,4 +1,5 @@
 import { inputError } from '../../errors.js';
+import { printable } from '../../io/printable.js';
 import { configReader, type JsonObject } from './config-reader.js';
 import type { Family } from './family.js';
 import { gemma } from './gemma.js';
@@ -55,7 +56,7 @@ export function readFamily(config: JsonObject, path: string): FamilyReading {
   if (!family) {
     const known = FAMILIES.flatMap(({ types }) => types).join(', ');
     throw inputError(
-      `${path}: models of type ${JSON.stringify(config.model_type ?? null)} are not supported.`,
+      `${printable(path)}: models of type ${printable(JSON.stringify(config.model_type ?? null), 80)} are not supported.`,
       {
         code: 'unsupported-model',
         suggestions: [`Supported types: ${known}.`],
