@@ -55,7 +55,36 @@ export function parseTokenizer(text: string, path: string): TokenizerFile {
       suggestions: ['Set "dropout" to null: ids must be the same each time.'],
     });
   }
+  const stray = strayTemplateToken(json.post_processor);
+  if (stray !== undefined) {
+    throw inputError(
+      `${printable(path)}: its template names ${printable(stray)}, which it does not define.`,
+      {
+        code: 'bad-tokenizer',
+      },
+    );
+  }
   return { path, text, json };
+}
+
+const templateSchema = z.looseObject({
+  type: z.literal('TemplateProcessing'),
+  single: z.array(z.unknown()).default([]),
+  pair: z.array(z.unknown()).default([]),
+  special_tokens: z.record(z.string(), z.unknown()).default({}),
+});
+const templatePart = z.object({ SpecialToken: z.object({ id: z.string() }) });
+const sequenceSchema = z.looseObject({ type: z.literal('Sequence'), processors: z.array(z.unknown()) });
+
+/** A special token that a template names and does not define: the native library ends the process over it. */
+function strayTemplateToken(processor: unknown): string | undefined {
+  const sequence = sequenceSchema.safeParse(processor).data;
+  if (sequence) return sequence.processors.map(strayTemplateToken).find((name) => name !== undefined);
+  const template = templateSchema.safeParse(processor).data;
+  if (!template) return undefined;
+  return [...template.single, ...template.pair]
+    .map((part) => templatePart.safeParse(part).data?.SpecialToken.id)
+    .find((id) => id !== undefined && !Object.hasOwn(template.special_tokens, id));
 }
 
 /** One more than the largest id: the rows that an embedding needs, also where ids leave gaps. */

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cutRule } from '../../src/corpus/pieces.js';
 import { loadTokenizer, tokenizerFromText } from '../../src/corpus/tokenizer.js';
-import { tokenizerJsonSchema } from '../../src/corpus/tokenizer-json.js';
+import { parseTokenizer, tokenizerJsonSchema } from '../../src/corpus/tokenizer-json.js';
 import { byteSymbols, trainTokenizer } from '../../src/corpus/train-tokenizer.js';
 
 const fixtures = resolve(import.meta.dirname, '../../fixtures');
@@ -102,6 +102,20 @@ describe('what is no tokenizer', () => {
     expect(error).toMatchObject({ exitStatus: 3 });
     expect(error.message).toMatch(message);
     expect(error.message).not.toContain('\n');
+  });
+
+  it('is refused when its template names a token that it does not define, which would end the process', () => {
+    const json = JSON.parse(readFileSync(GIVEN, 'utf8'));
+    json.post_processor.special_tokens = {};
+    const text = JSON.stringify({
+      ...json,
+      post_processor: { type: 'Sequence', processors: [json.post_processor] },
+    });
+    for (const broken of [JSON.stringify(json), text]) {
+      expect(() => parseTokenizer(broken, 't.json')).toThrow(
+        /names <\|begin_of_text\|>, which it does not define/,
+      );
+    }
   });
 
   it('is refused when it lacks the separator asked for', async () => {
