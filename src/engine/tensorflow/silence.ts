@@ -1,4 +1,5 @@
 import koffi from 'koffi';
+import { sizeStacks } from '../xla/pjrt/native.js';
 
 const STDERR = 2;
 const O_WRONLY = 1;
@@ -8,6 +9,7 @@ const O_WRONLY = 1;
  * no variable turns off; commands promise that stderr holds progress and warnings of theirs. Failures still throw.
  */
 export function withoutStderr<T>(load: () => T): T {
+  sizeStacks();
   const libc = koffi.load('libc.so.6');
   const dup = libc.func('int dup(int)');
   const dup2 = libc.func('int dup2(int, int)');

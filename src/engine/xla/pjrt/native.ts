@@ -9,7 +9,8 @@ export type Word = bigint | number | ArrayBufferView;
 const STACK_BYTES = 16 * 2 ** 20;
 let stacksSized = false;
 
-function sizeStacks(): void {
+/** To be called before the first library is opened through koffi, by whoever opens one: later it is refused. */
+export function sizeStacks(): void {
   if (stacksSized) return;
   stacksSized = true;
   koffi.config({ sync_stack_size: STACK_BYTES, async_stack_size: STACK_BYTES });
