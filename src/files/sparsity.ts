@@ -52,7 +52,7 @@ const tracePointSchema = z.object({
   cett: z.number(),
   ratio: z.number(),
   /** Which tokens the point was measured on. */
-  tokens: z.enum(['calibration', 'all']).optional(),
+  tokens: z.enum(['calibration', 'sample', 'all']).optional(),
 });
 
 /** `RUN/sparsity/<checkpoint>.<metric>.<settings hash>.json`: one checkpoint, one metric, one setting. */

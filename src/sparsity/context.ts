@@ -3,7 +3,7 @@ import { average, type CensusPass, type MaskedPass, type RangePass, type Session
 import { CETT_GRID, type CurvePoint, type TracePoint } from './perplexity-search.js';
 import { outputNormRule, type Rule } from './rules.js';
 import { type Calibration, calibrate } from './threshold-search.js';
-import type { Windows } from './windows.js';
+import { pickWindows, strideRows, type Windows } from './windows.js';
 
 /**
  * One checkpoint on one set of windows: the passes and searches that several metrics and settings share, each
@@ -31,11 +31,16 @@ export interface MeasureContext {
   logRatio(cett: number): Promise<number>;
   /** The curve on `gridWindows`. */
   grid(): Promise<readonly CurvePoint[]>;
+  /** `logRatio` on an eighth of all windows; undefined where that is hardly more than `gridWindows`. */
+  readonly sampledLogRatio: ((cett: number) => Promise<number>) | undefined;
   /** Every value that `logRatio` and `grid` gave, in order. */
   readonly trace: TracePoint[];
   /** What is known on all windows. */
   readonly known: CurvePoint[];
 }
+
+/** All windows hold so many times the windows of a sample. */
+const SAMPLE_SHARE = 8;
 
 export interface ContextOptions {
   windows: Windows;
@@ -90,8 +95,20 @@ export function measureContext(session: Session, options: ContextOptions): Measu
     return points;
   };
 
+  const rows = strideRows(windows.count, Math.floor(windows.count / SAMPLE_SHARE));
+  const sampleWindows = pickWindows(windows, rows);
+  const sampledLogRatio = async (cett: number) => {
+    const thresholds = await (await calibrated()).approximate(cett);
+    const sparse = await session.masked(outputNormRule, sampleWindows, thresholds);
+    const { loss } = await dense();
+    const logRatio = average(sparse.loss) - average(rows.map((row) => loss[row]!));
+    trace.push({ cett, ratio: Math.exp(logRatio), tokens: 'sample' });
+    return logRatio;
+  };
+
   return {
     session,
+    sampledLogRatio: rows.length >= 2 * gridWindows.count ? sampledLogRatio : undefined,
     windows,
     calibrationWindows,
     gridWindows,

@@ -1,7 +1,8 @@
 /**
  * The search of CETT-PPL-p% (Sparsing Law §1.5): the one CETT value, shared by all layers, at which perplexity
  * has risen by p %. Perplexity need not rise steadily with it, so a grid on the calibration tokens finds where
- * it first passes the bound, and safeguarded secant steps on all tokens close in on that place.
+ * it first passes the bound. Passes over all tokens cost most: each is placed by a power law through what all
+ * tokens have said, with the grid's exponent where they have not said enough, and bisection as the safeguard.
  * Pure logic: passes are the caller's.
  */
 
@@ -14,7 +15,8 @@ export interface CurvePoint {
 export interface TracePoint {
   cett: number;
   ratio: number;
-  tokens: 'calibration' | 'all';
+  /** `sample` lies between the two. */
+  tokens: 'calibration' | 'sample' | 'all';
 }
 
 export interface PerplexityAnswer {
@@ -31,6 +33,8 @@ export interface PerplexityCurve {
   /** What is known on all tokens; `evaluate` adds to it. Several p share it. */
   known: CurvePoint[];
   evaluate(cett: number): Promise<number>;
+  /** ln ratio on more tokens than the grid's and far fewer than all: places the first pass better. */
+  sample?(cett: number): Promise<number>;
 }
 
 /** Points of the grid: square-spaced in (0, 1], since most of what is asked for lies well below 1. */
@@ -39,11 +43,6 @@ export const CETT_GRID: readonly number[] = Array.from(
   { length: GRID_POINTS },
   (_, i) => ((i + 1) / GRID_POINTS) ** 2,
 );
-
-interface End extends CurvePoint {
-  /** Measured on all tokens, not only on the calibration tokens. */
-  sure: boolean;
-}
 
 /**
  * @param bound ln(1 + p/100), positive
@@ -54,17 +53,14 @@ export async function searchPerplexity(
   bound: number,
   tolerance: number,
 ): Promise<PerplexityAnswer> {
-  const grid: End[] = [
-    { cett: 0, logRatio: 0, sure: true },
-    ...curve.grid.map((point) => ({ ...point, sure: false })),
-  ];
-  const calibrationCrossings = upCrossings(grid, bound);
+  const grid = [{ cett: 0, logRatio: 0 }, ...curve.grid];
   const found = await refine(curve, grid, bound, tolerance);
-  if (found === 'never') {
-    return { cett: 1, status: 'at-bound', crossings: [] };
-  }
-  const crossings = [found, ...calibrationCrossings.filter((c) => c > found + tolerance).slice(1)];
-  return { cett: found, status: found === 0 ? 'at-bound' : 'ok', crossings };
+  if (found === 'never') return { cett: 1, status: 'at-bound', crossings: [] };
+  // The grid's crossing nearest to the answer is the same one; those after it are others.
+  const onGrid = upCrossings(grid, bound);
+  const distances = onGrid.map((cett) => Math.abs(cett - found));
+  const others = onGrid.slice(distances.indexOf(Math.min(...distances)) + 1);
+  return { cett: found, status: found === 0 ? 'at-bound' : 'ok', crossings: [found, ...others] };
 }
 
 /** CETT values where the grid rises through the bound, between two points by a straight line. */
@@ -82,131 +78,138 @@ export function upCrossings(points: readonly CurvePoint[], bound: number): numbe
 
 async function refine(
   curve: PerplexityCurve,
-  grid: readonly End[],
+  grid: readonly CurvePoint[],
   bound: number,
   tolerance: number,
 ): Promise<number | 'never'> {
-  const first = grid.findIndex((point) => point.logRatio > bound);
-  let highIndex = first < 0 ? grid.length - 1 : first;
-  let lowIndex = highIndex - 1;
-  let low = sureEnd(curve, grid[lowIndex]!);
-  let high = sureEnd(curve, grid[highIndex]!);
-
-  /** Measures one value on all tokens and moves the end that it decides. */
-  const measure = async (cett: number) => {
-    const logRatio = await curve.evaluate(cett);
-    curve.known.push({ cett, logRatio });
-    const point: End = { cett, logRatio, sure: true };
-    if (logRatio <= bound) low = point;
-    else high = point;
-  };
-  /** An end that all tokens contradict: the bracket moves to the neighbouring cell of the grid. */
-  const extend = (): boolean => {
-    if (low.sure && low.logRatio > bound) {
-      high = low;
-      lowIndex -= 1;
-      low = sureEnd(curve, grid[lowIndex]!);
-    }
-    if (high.sure && high.logRatio <= bound) {
-      if (highIndex === grid.length - 1) return false;
-      low = high;
-      highIndex += 1;
-      high = sureEnd(curve, grid[highIndex]!);
-    }
-    return true;
-  };
-
-  // Nothing on the grid breaks the bound: the top decides.
-  if (first < 0 && !high.sure) {
-    const top = high;
-    await measure(top.cett);
-    if (curve.known.at(-1)!.logRatio <= bound) return 'never';
+  let { low, high } = bracketOf(curve.known, bound);
+  let sampled: CurvePoint | undefined;
+  if (curve.sample && curve.known.length === 0) {
+    const cett = firstCrossing(grid, bound);
+    if (cett) sampled = { cett, logRatio: await curve.sample(cett) };
   }
-  for (const point of curve.known) {
-    if (point.cett <= low.cett || point.cett >= high.cett) continue;
-    if (point.logRatio > bound) high = { ...point, sure: true };
-  }
-  for (const point of curve.known) {
-    if (point.cett <= low.cett || point.cett >= high.cett) continue;
-    low = { ...point, sure: true };
-  }
-
   let slow = 0;
   for (;;) {
-    if (!extend()) return 'never';
-    const span = high.cett - low.cett;
-    if (span <= tolerance && low.sure && high.sure) return low.cett;
-    if (span <= tolerance) {
-      // An unmeasured end of a bracket that is narrow enough is measured, not believed.
-      const end = low.sure ? high : low;
-      const logRatio = await curve.evaluate(end.cett);
-      curve.known.push({ cett: end.cett, logRatio });
-      Object.assign(end, { logRatio, sure: true });
-      continue;
-    }
-    const middle = (low.cett + high.cett) / 2;
-    const guess = slow >= 2 ? middle : propose(curve, low, high, bound);
-    await measure(settle(guess, low, high, tolerance));
-    // Two steps that do not halve the bracket call for a bisection (Brent's safeguard).
-    slow = high.cett - low.cett > span / 2 ? slow + 1 : 0;
+    if (low.cett === 1) return 'never';
+    const top = high?.cett ?? 1;
+    const span = top - low.cett;
+    if (high && span <= tolerance) return low.cett;
+    const guess =
+      slow < 2
+        ? propose(curve.known, sampled, grid, { low, high }, bound)
+        : { cett: (low.cett + top) / 2, isRoot: false };
+    const cett = settle(guess, low, high, tolerance);
+    const point = { cett, logRatio: await curve.evaluate(cett) };
+    curve.known.push(point);
+    if (point.logRatio <= bound) low = point;
+    else high = point;
+    // Two steps that do not halve a bracket call for a bisection (Brent's safeguard).
+    slow = high && high.cett - low.cett > span / 2 ? slow + 1 : 0;
   }
 }
 
-/** The end as measured on all tokens, where that is known. */
-function sureEnd(curve: PerplexityCurve, end: End): End {
-  const known = curve.known.find((point) => point.cett === end.cett);
-  return known ? { ...known, sure: true } : { ...end };
+interface Bracket {
+  /** Keeps the bound on all tokens; dropping nothing (CETT 0) always does. */
+  low: CurvePoint;
+  /** Breaks it. */
+  high: CurvePoint | undefined;
 }
 
-/**
- * Keeps a guess off the ends; once it is close to a measured end, steps just past it so that the next
- * evaluation closes the bracket to less than the tolerance.
- */
-function settle(guess: number, low: End, high: End, tolerance: number): number {
-  const margin = 0.6 * tolerance;
-  const step = 0.9 * tolerance;
-  const inside = Math.min(high.cett, Math.max(low.cett, guess));
-  if (low.sure && inside - low.cett < margin) return Math.min(low.cett + step, (low.cett + high.cett) / 2);
-  if (high.sure && high.cett - inside < margin) return Math.max(high.cett - step, (low.cett + high.cett) / 2);
-  if (inside <= low.cett) return low.cett + 0.01 * (high.cett - low.cett);
-  if (inside >= high.cett) return high.cett - 0.01 * (high.cett - low.cett);
-  return inside;
+/** The first bracket that is known. */
+function bracketOf(known: readonly CurvePoint[], bound: number): Bracket {
+  const ascending = [...known].sort((a, b) => a.cett - b.cett);
+  const over = ascending.findIndex((point) => point.logRatio > bound);
+  const below = over < 0 ? ascending : ascending.slice(0, over);
+  return { low: below.at(-1) ?? { cett: 0, logRatio: 0 }, high: over < 0 ? undefined : ascending[over] };
 }
 
+interface Guess {
+  cett: number;
+  /** Believed to be the crossing, not only a place to look at. */
+  isRoot: boolean;
+}
+
+/** How far the exponent between two values on all tokens may leave the calibration tokens' own. */
+const EXPONENT_RANGE = 2;
+
 /**
- * Where ln ratio meets the bound by a power law in CETT (a straight line in logarithms; plain where a value is
- * not positive): through the two values on all tokens that are closest to the bound; through one of them with
- * the calibration tokens' slope; or on the calibration tokens alone.
+ * Where ln ratio meets the bound by a power law in CETT, through the value that is closest to it. The exponent is
+ * that of the two closest values, kept near the grid's: two values side by side differ by little more than the
+ * jumps of single neurons, and their slope alone would send the search astray. Without a usable exponent, or
+ * outside the bracket: the first crossing of the grid, its ends replaced by what all tokens say.
  */
-function propose(curve: PerplexityCurve, low: End, high: End, bound: number): number {
+function propose(
+  known: readonly CurvePoint[],
+  sampled: CurvePoint | undefined,
+  grid: readonly CurvePoint[],
+  { low, high }: Bracket,
+  bound: number,
+): Guess {
+  const top = high?.cett ?? 1;
   const distance = (point: CurvePoint) => Math.abs(point.logRatio - bound);
-  const near = curve.known
-    .filter((point) => point.cett > 0 && Number.isFinite(point.logRatio))
-    .sort((a, b) => distance(a) - distance(b));
-  const [a, b] = near;
-  if (a && b) return secant(a, b, bound);
-  if (!a) return secant(low, high, bound);
-  const slope = logSlope(curve.grid, a.cett);
-  if (!(slope > 0) || a.logRatio <= 0) return (low.cett + high.cett) / 2;
-  return a.cett * (bound / a.logRatio) ** (1 / slope);
+  const usable = known.filter((point) => point.cett > 0 && point.logRatio > 0);
+  const [a = sampled, b] = usable.sort((x, y) => distance(x) - distance(y));
+  const usual = a ? exponentAt(grid, a.cett) : Number.NaN;
+  if (a && usual > 0 && a.logRatio > 0) {
+    const own = b ? exponent(a, b) : Number.NaN;
+    const power = Number.isFinite(own)
+      ? Math.min(usual * EXPONENT_RANGE, Math.max(usual / EXPONENT_RANGE, own))
+      : usual;
+    const cett = a.cett * (bound / a.logRatio) ** (1 / power);
+    if (cett > low.cett && cett < top) return { cett, isRoot: true };
+  }
+  const inside = grid.filter((point) => point.cett > low.cett && point.cett < top);
+  const cett = firstCrossing([low, ...inside, ...(high ? [high] : [])], bound);
+  return cett === undefined ? { cett: top, isRoot: false } : { cett, isRoot: true };
 }
 
-function secant(a: CurvePoint, b: CurvePoint, bound: number): number {
-  const positive = a.logRatio > 0 && b.logRatio > 0 && a.cett > 0 && b.cett > 0;
-  const x = positive ? Math.log : (value: number) => value;
-  const inverse = positive ? Math.exp : (value: number) => value;
-  const share = (x(bound) - x(a.logRatio)) / (x(b.logRatio) - x(a.logRatio));
-  const value = inverse(x(a.cett) + share * (x(b.cett) - x(a.cett)));
-  return Number.isFinite(value) ? value : (a.cett + b.cett) / 2;
+/** Shares of the tolerance: how far below a believed crossing to look, and what is too close to an end. */
+const AIM = 0.4;
+const MARGIN = 0.8;
+const STEP = 0.9;
+
+/**
+ * Where to measure for a guess: a little below a believed crossing, so that the answer keeps the bound; just past
+ * a measured end that is close to it, so that the bracket closes; never on an end.
+ */
+function settle(
+  { cett, isRoot }: Guess,
+  low: CurvePoint,
+  high: CurvePoint | undefined,
+  tolerance: number,
+): number {
+  const top = high?.cett ?? 1;
+  if (!high && cett >= 1) return 1;
+  const middle = (low.cett + top) / 2;
+  if (cett - low.cett < MARGIN * tolerance) return Math.min(low.cett + STEP * tolerance, middle);
+  if (high && top - cett < MARGIN * tolerance) return Math.max(top - STEP * tolerance, middle);
+  const aimed = isRoot ? cett - AIM * tolerance : cett;
+  return aimed > low.cett ? aimed : middle;
 }
 
-/** d ln(ln ratio) / d ln CETT of the calibration curve around a value. */
-function logSlope(grid: readonly CurvePoint[], cett: number): number {
-  const after = Math.max(
-    1,
-    grid.findIndex((point) => point.cett > cett),
-  );
-  const [a, b] = [grid[after - 1]!, grid[after]!];
-  if (a.logRatio <= 0 || b.logRatio <= 0) return Number.NaN;
-  return Math.log(b.logRatio / a.logRatio) / Math.log(b.cett / a.cett);
+/** Where a piecewise power law (a straight line where a value is not positive) first rises through the bound. */
+function firstCrossing(points: readonly CurvePoint[], bound: number): number | undefined {
+  for (let i = 1; i < points.length; i++) {
+    const [a, b] = [points[i - 1]!, points[i]!];
+    if (a.logRatio > bound || b.logRatio <= bound) continue;
+    const positive = a.logRatio > 0 && a.cett > 0;
+    const x = positive ? Math.log : (value: number) => value;
+    const inverse = positive ? Math.exp : (value: number) => value;
+    const share = (x(bound) - x(a.logRatio)) / (x(b.logRatio) - x(a.logRatio));
+    const cett = inverse(x(a.cett) + share * (x(b.cett) - x(a.cett)));
+    return Number.isFinite(cett) && cett > a.cett ? cett : (a.cett + b.cett) / 2;
+  }
+  return undefined;
+}
+
+/** d ln(ln ratio) / d ln CETT between two values. */
+const exponent = (a: CurvePoint, b: CurvePoint): number =>
+  Math.log(b.logRatio / a.logRatio) / Math.log(b.cett / a.cett);
+
+/** The same of the grid around a CETT value; not a number where the grid is not positive. */
+function exponentAt(grid: readonly CurvePoint[], cett: number): number {
+  const after = grid.findIndex((point) => point.cett > cett);
+  const index = after < 0 ? grid.length - 1 : Math.max(2, after);
+  const [a, b] = [grid[index - 1]!, grid[index]!];
+  return a.logRatio > 0 && b.logRatio > 0 ? exponent(a, b) : Number.NaN;
 }

@@ -172,13 +172,14 @@ export async function calibrate(
 
 const width = (b: { low: number; high?: number }) => (b.high === undefined ? 0 : Math.log(b.high / b.low));
 
-/** Where log ε meets the bound if CETT were linear in it. */
+/** Where ε meets the bound if CETT were a power of it (linear in log ε where a value is 0). */
 function interpolate(
   b: { low: number; lowCett: number; high: number; highCett: number },
   bound: number,
 ): number {
-  const rise = b.highCett - b.lowCett;
-  const at = Number.isFinite(rise) && rise > 0 ? (bound - b.lowCett) / rise : 0.5;
+  const x = b.lowCett > 0 && bound > 0 ? Math.log : (value: number) => value;
+  const rise = x(b.highCett) - x(b.lowCett);
+  const at = Number.isFinite(rise) && rise > 0 ? (x(bound) - x(b.lowCett)) / rise : 0.5;
   return b.low * (b.high / b.low) ** Math.min(1, Math.max(0, at));
 }
 

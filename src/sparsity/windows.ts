@@ -65,11 +65,12 @@ export function cutWindows(stream: Int32Array, options: WindowOptions, name: str
 export function strideWindows(windows: Windows, tokens: number): Windows {
   const count = Math.max(1, Math.min(windows.count, Math.floor(tokens / windows.seqLen)));
   if (count === windows.count) return windows;
-  return pickWindows(
-    windows,
-    Array.from({ length: count }, (_, i) => Math.floor((i * windows.count) / count)),
-  );
+  return pickWindows(windows, strideRows(windows.count, count));
 }
+
+/** `wanted` of `count` rows, evenly spread. */
+export const strideRows = (count: number, wanted: number): number[] =>
+  Array.from({ length: wanted }, (_, i) => Math.floor((i * count) / wanted));
 
 /** The named windows, in the given order. */
 export function pickWindows(windows: Windows, rows: readonly number[]): Windows {

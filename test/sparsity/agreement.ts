@@ -90,8 +90,14 @@ export function compareWithReference(cases: Sizes[]): void {
       expect(pplp!.status).toBe('ok');
       expect(pplp!.perplexity.ratio).toBeLessThanOrEqual(1.01);
       expect(Math.abs(pplp!.perplexity.ratio - expected.ratio)).toBeLessThan(1e-4);
-      expect(Math.abs(pplp!.activationRatio - expected.activationRatio)).toBeLessThan(1e-3);
-      expect(Math.abs(pplp!.activationRatioDense - expected.activationRatioDense)).toBeLessThan(1e-3);
+      // On a small text the curve jumps through the bound more than once: the crossing found is checked where it is.
+      const own = referenceCett(prepared, pplp!.cett!);
+      expect(Math.abs(pplp!.perplexity.ratio - own.ratio)).toBeLessThan(1e-4);
+      expect(Math.abs(pplp!.activationRatio - own.activationRatio)).toBeLessThan(1e-3);
+      expect(Math.abs(pplp!.activationRatioDense - own.activationRatioDense)).toBeLessThan(1e-3);
+      const past = [0.25, 0.5, 0.75, 1].map((t) => referenceCett(prepared, pplp!.cett! + t * 1e-4).ratio);
+      expect(Math.max(...past)).toBeGreaterThan(1.01 - 1e-5);
+      expect(Math.abs(pplp!.cett! - expected.cett)).toBeLessThan(0.01);
       const fixed = referenceCett(prepared, 0.2);
       expect(Math.abs(cett!.perplexity.ratio - fixed.ratio)).toBeLessThan(1e-4);
       expect(Math.abs(cett!.activationRatio - fixed.activationRatio)).toBeLessThan(1e-3);

@@ -10,13 +10,24 @@ import {
 async function search(
   all: (c: number) => number,
   bound: number,
-  { calibration = all, tolerance = 1e-4, known = [] as CurvePoint[] } = {},
+  {
+    calibration = all,
+    sample,
+    tolerance = 1e-4,
+    known = [],
+  }: {
+    calibration?: (c: number) => number;
+    sample?: (c: number) => number;
+    tolerance?: number;
+    known?: CurvePoint[];
+  } = {},
 ) {
   let passes = 0;
   const answer = await searchPerplexity(
     {
       grid: CETT_GRID.map((cett) => ({ cett, logRatio: calibration(cett) })),
       known,
+      sample: sample && (async (cett) => sample(cett)),
       evaluate: async (cett) => {
         passes++;
         return all(cett);
@@ -60,6 +71,27 @@ describe('searchPerplexity', () => {
     expect(answer.crossings[0]).toBe(answer.cett);
     expect(answer.crossings.length).toBe(2);
     expect(answer.crossings[1]).toBeGreaterThan(0.75);
+  });
+
+  it('is not led astray by the jumps of a small text', async () => {
+    // A power law with steps of 4 % of the bound, as single neurons make them on few tokens.
+    const noise = (c: number) => 0.0004 * Math.sin(4e4 * c * c);
+    const curve = (c: number) => 9.5 * c ** 2.55 + noise(c);
+    const { cett, passes } = await search(curve, onePercent);
+    expect(Math.abs(cett - (onePercent / 9.5) ** (1 / 2.55))).toBeLessThan(2e-3);
+    expect(curve(cett)).toBeLessThanOrEqual(onePercent);
+    expect(passes).toBeLessThanOrEqual(8);
+  });
+
+  it('needs few passes where a sample corrects the grid and the curve is smooth', async () => {
+    const curve = (c: number) => 2 * c ** 2.3 + 0.3 * c ** 4;
+    const { cett, passes } = await search(curve, onePercent, {
+      calibration: (c) => 1.1 * curve(c),
+      sample: (c) => 1.02 * curve(c),
+    });
+    expect(curve(cett)).toBeLessThanOrEqual(onePercent);
+    expect(curve(cett + 1e-4)).toBeGreaterThan(onePercent);
+    expect(passes).toBeLessThanOrEqual(4);
   });
 
   it('finds the end of a flat stretch by bisection', async () => {

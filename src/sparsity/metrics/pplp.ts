@@ -28,7 +28,12 @@ async function measure(context: MeasureContext, { pPercent, cett }: Setting): Pr
   }
   if (cett === 0) return exactZeros(context, 'at-bound');
   const answer = await searchPerplexity(
-    { grid: await context.grid(), known: context.known, evaluate: context.logRatio },
+    {
+      grid: await context.grid(),
+      known: context.known,
+      evaluate: context.logRatio,
+      sample: context.sampledLogRatio,
+    },
     Math.log1p(pPercent! / 100),
     context.tolerance,
   );
