@@ -19,6 +19,7 @@ import { canonicalJson, sha256 } from '../io/hash.js';
 import { readJson } from '../io/json.js';
 import type { OnProgress } from '../progress.js';
 import { uploadModel } from '../sparsity/evaluate.js';
+import { requireFits } from '../sparsity/fits.js';
 import { type LoadedModel, loadModel, weightsHash } from '../sparsity/load.js';
 import { measureTargets } from '../sparsity/measure.js';
 import { MEASURE_DEFAULTS, type MeasureOptions } from '../sparsity/options.js';
@@ -102,7 +103,8 @@ export async function evaluateCheckpoint(
   let state: ModelState | undefined;
   let scorer: Scorer | undefined;
   try {
-    state = uploadModel(engine, model);
+    requireFits(engine, loaded.facts.parametersTotal, target.path);
+    state = await uploadModel(engine, model);
     const { maxLength } = plan.generation;
     const onTokens = progressOf(plan, settings.length, options.onProgress);
     scorer = openScorer(engine, loaded, { state, maxLength, signal: options.signal, onTokens });

@@ -63,6 +63,8 @@ export interface EngineMemory {
   /** On the first device: as its runtime counts, else what the tensors held there take. */
   bytesInUse?: number;
   peakBytes?: number;
+  /** What the device can hold at most, where it says. */
+  bytesLimit?: number;
 }
 
 /**

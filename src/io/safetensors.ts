@@ -83,16 +83,24 @@ export async function readTensors(path: string, names?: Iterable<string>): Promi
   return tensors;
 }
 
+/** `eachTensor` for weights. @throws SparselawError (status 3) when a tensor is not F32, BF16 or F16 */
+export async function* eachFloatTensor(
+  path: string,
+  names?: Iterable<string>,
+): AsyncGenerator<[string, HostTensorF<Float32Array>]> {
+  for await (const [name, { dtype, shape, data }] of eachTensor(path, names)) {
+    if (!(data instanceof Float32Array)) throw unreadable(path, name, dtype, 'float32, bfloat16 or float16');
+    yield [name, { dtype, shape, data }];
+  }
+}
+
 /** `readTensors` for weights. @throws SparselawError (status 3) when a tensor is not F32, BF16 or F16 */
 export async function readFloatTensors(
   path: string,
   names?: Iterable<string>,
 ): Promise<Map<string, HostTensorF<Float32Array>>> {
   const tensors = new Map<string, HostTensorF<Float32Array>>();
-  for await (const [name, { dtype, shape, data }] of eachTensor(path, names)) {
-    if (!(data instanceof Float32Array)) throw unreadable(path, name, dtype, 'float32, bfloat16 or float16');
-    tensors.set(name, { dtype, shape, data });
-  }
+  for await (const [name, tensor] of eachFloatTensor(path, names)) tensors.set(name, tensor);
   return tensors;
 }
 

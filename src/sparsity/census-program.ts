@@ -1,4 +1,4 @@
-import { add, cast, max, mul, reshape, slice, stack, sum, type Tensor } from '@tensorflow/tfjs-core';
+import { add, cast, max, mul, reshape, slice, stack, sum, type Tensor, transpose } from '@tensorflow/tfjs-core';
 import type { MeasuredModel } from './model.js';
 import {
   inputsAndTargets,
@@ -16,10 +16,11 @@ export const chunkSizes = (seqLen: number): number[] =>
 /** `weights` is int32 [B], 1 for a real window and 0 for padding. */
 export type CensusInput = ThresholdInput & { weights: Tensor };
 
+/** The last axis is that of the windows, or of the devices that share them. */
 export type CensusResult = {
-  /** Tokens of the real windows for which each neuron is active, int32 [L, F]. */
+  /** Tokens of the real windows for which each neuron is active, int32 [L, F, 1]. */
   neurons: Tensor;
-  /** Active neurons of all layers at each token, int32 [B, T]. */
+  /** Active neurons of all layers at each token, int32 [T, B]. */
   perToken: Tensor;
   /** Neurons active for at least one token of a chunk, summed over a window's chunks, int32 [L, sizes, B]. */
   chunks: Tensor;
@@ -46,8 +47,8 @@ export function censusProgram(model: MeasuredModel, rule: Rule, sizes: readonly 
       }
     });
     return {
-      neurons: stack(neurons),
-      perToken: perToken!,
+      neurons: reshape(stack(neurons), [model.layers, F, 1]),
+      perToken: transpose(perToken!),
       chunks: reshape(stack(chunks), [model.layers, sizes.length, B]),
     };
   };

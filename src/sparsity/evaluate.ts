@@ -3,7 +3,7 @@ import type { Engine, Program } from '../engine/index.js';
 import { disposeTree } from '../engine/tree.js';
 import { interruptedError } from '../errors.js';
 import { type CensusInput, type CensusResult, censusProgram, chunkSizes } from './census-program.js';
-import type { MeasuredModel } from './model.js';
+import { columnNorms, type MeasuredModel } from './model.js';
 import {
   type DenseResult,
   denseProgram,
@@ -89,38 +89,51 @@ export interface Session {
 /** Batches whose results are not yet read: enough to keep a device busy, few enough to stop soon after Ctrl-C. */
 const IN_FLIGHT = 4;
 
-/** Puts the parameters and the column norms on the engine's device; the caller disposes them. */
-export function uploadModel(
-  engine: Engine,
-  { layers, ff, parameters, downNorms }: MeasuredModel,
-): ModelState {
+/**
+ * Puts the parameters and the column norms (of the stored weights, in float64) on the engine's device, one tensor
+ * after another; the caller disposes them.
+ */
+export async function uploadModel(engine: Engine, model: MeasuredModel): Promise<ModelState> {
+  const { layers, ff } = model;
   const norms = new Float32Array(layers * ff);
-  downNorms.forEach((row, layer) => {
-    norms.set(row, layer * ff);
-  });
-  return {
-    parameters: Object.fromEntries(
-      Object.entries(parameters).map(([name, tensor]) => [name, engine.upload(tensor)]),
-    ),
-    norms: engine.upload({ dtype: 'float32', shape: [layers, ff], values: norms }),
-  };
+  const parameters: Record<string, Tensor> = {};
+  try {
+    for await (const [name, tensor] of model.tensors()) {
+      parameters[name] = engine.upload(tensor);
+      const layer = model.downProjections.indexOf(name);
+      if (layer >= 0) norms.set(columnNorms(tensor.values, tensor.shape[0]!, ff), layer * ff);
+    }
+  } catch (error) {
+    disposeTree(parameters);
+    throw error;
+  }
+  return { parameters, norms: engine.upload({ dtype: 'float32', shape: [layers, ff], values: norms }) };
 }
 
 /** A model on the engine's device. */
-export function openSession(engine: Engine, model: MeasuredModel, options: SessionOptions): Session {
+export async function openSession(
+  engine: Engine,
+  model: MeasuredModel,
+  options: SessionOptions,
+): Promise<Session> {
   const { layers, ff } = model;
-  const B = options.batchWindows;
-  const state = uploadModel(engine, model);
+  const state = await uploadModel(engine, model);
   const spent = { masked: 0, dense: 0 };
   const programs: ProgramCache = options.programs?.cache ?? new Map();
-  const prefix = `${options.programs?.structure ?? ''} ${B} `;
+  const structure = options.programs?.structure ?? '';
   const uploads = new Map<Windows, Tensor[]>();
 
+  /** Windows a program takes at once: a few windows are not padded to a batch of many. Devices share them equally. */
+  const batchOf = (windows: Windows) =>
+    Math.min(options.batchWindows, Math.ceil(windows.count / engine.devices) * engine.devices);
+
+  /** The program of a name for the batches of some windows. */
   const compiled = <Input extends Record<string, Tensor>, Result extends Record<string, Tensor>>(
+    windows: Windows,
     name: string,
     fn: (state: ModelState, input: Input) => Result,
   ): Program<ModelState, Input, Result> => {
-    const key = prefix + name;
+const key = `${structure} ${batchOf(windows)} ${name}-${windows.seqLen}`;
     if (!programs.has(key)) programs.set(key, engine.compile(fn, { name, splitResults: () => -1 }));
     return programs.get(key) as Program<ModelState, Input, Result>;
   };
@@ -129,6 +142,7 @@ export function openSession(engine: Engine, model: MeasuredModel, options: Sessi
   const batchesOf = (windows: Windows): Tensor[] => {
     const known = uploads.get(windows);
     if (known) return known;
+    const B = batchOf(windows);
     const width = windows.seqLen + 1;
     const tensors: Tensor[] = [];
     for (let start = 0; start < windows.count; start += B) {
@@ -149,6 +163,7 @@ export function openSession(engine: Engine, model: MeasuredModel, options: Sessi
     run: (tokens: Tensor, real: number) => Promise<Result>,
     take: (values: Record<keyof Result, ArrayLike<number>>, first: number, real: number) => void,
   ): Promise<void> {
+    const B = batchOf(windows);
     const pending: { first: number; result: Result }[] = [];
     const settle = async () => {
       const { first, result } = pending.shift()!;
@@ -188,10 +203,11 @@ export function openSession(engine: Engine, model: MeasuredModel, options: Sessi
   const grid = (windows: Windows, rows: number) =>
     Array.from({ length: rows }, () => new Float64Array(windows.count));
 
-  /** Copies the real windows of [rows, B] values into rows of a whole pass. */
+  /** Copies the real windows of [rows, batch] values into rows of a whole pass. */
   const fill = (target: Float64Array[], values: ArrayLike<number>, first: number, real: number) => {
+    const batch = values.length / target.length;
     target.forEach((row, r) => {
-      for (let b = 0; b < real; b++) row[first + b] = values[r * B + b]!;
+      for (let b = 0; b < real; b++) row[first + b] = values[r * batch + b]!;
     });
   };
 
@@ -210,7 +226,8 @@ export function openSession(engine: Engine, model: MeasuredModel, options: Sessi
 
     async masked(rule, windows, thresholds) {
       const program = compiled<{ tokens: Tensor; thresholds: Tensor }, MaskedResult>(
-        `masked-${rule.id}-${windows.seqLen}`,
+        windows,
+        `masked-${rule.id}`,
         maskedProgram(model, rule),
       );
       const input = uploadThresholds(thresholds.map((value) => [value]));
@@ -235,7 +252,8 @@ export function openSession(engine: Engine, model: MeasuredModel, options: Sessi
     async dense(rule, windows, thresholds) {
       const K = thresholds[0]!.length;
       const program = compiled<{ tokens: Tensor; thresholds: Tensor }, DenseResult>(
-        `dense-${rule.id}-${K}-${windows.seqLen}`,
+        windows,
+        `dense-${rule.id}-${K}`,
         denseProgram(model, rule),
       );
       const input = uploadThresholds(thresholds);
@@ -260,10 +278,7 @@ export function openSession(engine: Engine, model: MeasuredModel, options: Sessi
     },
 
     async range(windows) {
-      const program = compiled<{ tokens: Tensor }, RangeResult>(
-        `range-${windows.seqLen}`,
-        rangeProgram(model),
-      );
+      const program = compiled<{ tokens: Tensor }, RangeResult>(windows, `range`, rangeProgram(model));
       const smallest = grid(windows, layers);
       const largest = grid(windows, layers);
       const inverseNorm = grid(windows, layers);
@@ -292,9 +307,11 @@ export function openSession(engine: Engine, model: MeasuredModel, options: Sessi
     },
 
     async census(rule, windows, thresholds) {
+      const B = batchOf(windows);
       const sizes = chunkSizes(windows.seqLen);
       const program = compiled<CensusInput, CensusResult>(
-        `census-${rule.id}-${windows.seqLen}`,
+        windows,
+        `census-${rule.id}`,
         censusProgram(model, rule, sizes),
       );
       const input = uploadThresholds(thresholds.map((value) => [value]));
@@ -303,7 +320,7 @@ export function openSession(engine: Engine, model: MeasuredModel, options: Sessi
         let known = weights.get(real);
         if (!known) {
           const values = Int32Array.from({ length: B }, (_, b) => (b < real ? 1 : 0));
-          known = engine.upload({ dtype: 'int32', shape: [B], values });
+          known = engine.upload({ dtype: 'int32', shape: [B], values, split: 0 });
           weights.set(real, known);
         }
         return known;
@@ -317,12 +334,16 @@ export function openSession(engine: Engine, model: MeasuredModel, options: Sessi
       };
       const union = new Float64Array(layers * sizes.length);
       const take = (values: Record<keyof CensusResult, ArrayLike<number>>, first: number, real: number) => {
+        const parts = values.neurons.length / (layers * ff);
         neurons.forEach((row, l) => {
-          for (let i = 0; i < ff; i++) row[i]! += values.neurons[l * ff + i]!;
+          for (let i = 0; i < ff; i++) {
+            // Each device counted in its own windows.
+            for (let d = 0; d < parts; d++) row[i]! += values.neurons[(l * ff + i) * parts + d]!;
+          }
         });
         for (let b = 0; b < real; b++) {
           for (let t = 0; t < seqLen; t++) {
-            const active = values.perToken[b * seqLen + t]!;
+            const active = values.perToken[t * B + b]!;
             const id = windows.ids[(first + b) * (seqLen + 1) + t]!;
             positions[t]! += active;
             vocabulary.active[id]! += active;

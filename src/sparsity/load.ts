@@ -1,14 +1,15 @@
-import { join } from 'node:path';
 import { openForeign, requireFinite, weightFiles } from '../checkpoint/foreign.js';
-import { readCheckpointParameters } from '../checkpoint/read.js';
+import { readOwnShape } from '../checkpoint/hugging-face.js';
 import type { HostTensor } from '../engine/index.js';
+import { checkpointPaths } from '../files/run.js';
 import type { SparsityMeasurement } from '../files/sparsity.js';
 import { sha256, sha256File } from '../io/hash.js';
+import { eachFloatTensor, readSafetensorsHeader } from '../io/safetensors.js';
 import { familyHiddenStates, familyLogits } from '../model/families/forward.js';
-import { layerName } from '../model/parameters.js';
+import { checkParameters } from '../model/parameters.js';
 import { parameterCounts } from '../model/shape.js';
 import { tokenLosses } from '../model/transformer.js';
-import { columnNorms, type MeasuredModel, nativeModel } from './model.js';
+import { downProjectionNames, type MeasuredModel, nativeModel } from './model.js';
 import type { Target } from './targets.js';
 
 export interface LoadedModel {
@@ -30,18 +31,24 @@ export async function weightsHash(target: Target): Promise<string> {
 }
 
 /**
- * Reads a checkpoint's weights into memory.
+ * What a checkpoint is, from its configuration and the headers of its weights; these are read when `tensors` of the
+ * model asks for them.
  * @throws SparselawError (status 3) naming the file, tensor or option that is wrong
  */
 export async function loadModel(target: Target): Promise<LoadedModel> {
   if (target.kind === 'foreign') return loadForeign(target.path);
-  const { shape, parameters } = await readCheckpointParameters(target.path);
-  for (const [name, { data }] of parameters) {
-    requireFinite(data, join(target.path, 'model.safetensors'), name);
+  const paths = checkpointPaths(target.path);
+  const shape = await readOwnShape(paths.config);
+  checkParameters(shape, (await readSafetensorsHeader(paths.model)).tensors);
+  async function* tensors(): AsyncGenerator<[string, HostTensor]> {
+    for await (const [name, { shape: dims, data }] of eachFloatTensor(paths.model)) {
+      requireFinite(data, paths.model, name);
+      yield [name, { dtype: 'float32', shape: dims, values: data }];
+    }
   }
   const counts = parameterCounts(shape);
   return {
-    model: nativeModel(shape, parameters),
+    model: nativeModel(shape, tensors),
     structure: JSON.stringify(shape),
     maxPositions: null,
     mayPad: () => true,
@@ -62,12 +69,11 @@ export async function loadModel(target: Target): Promise<LoadedModel> {
 
 async function loadForeign(folder: string): Promise<LoadedModel> {
   const { config, spec, shapes, read } = await openForeign(folder);
-  const parameters: Record<string, HostTensor> = {};
-  let total = 0;
-  for (const name of Object.keys(shapes)) {
-    parameters[name] = await read(name);
-    total += parameters[name].values.length;
+  async function* tensors(): AsyncGenerator<[string, HostTensor]> {
+    for (const name of Object.keys(shapes)) yield [name, await read(name)];
   }
+  const sizes = Object.values(shapes).map((dims) => dims.reduce((product, dim) => product * dim, 1));
+  const total = sizes.reduce((sum, size) => sum + size, 0);
   const embedding = spec.vocabSize * spec.width;
   return {
     structure: JSON.stringify(config),
@@ -93,10 +99,8 @@ async function loadForeign(folder: string): Promise<LoadedModel> {
       layers: spec.layers,
       ff: spec.ff,
       vocabSize: spec.vocabSize,
-      parameters,
-      downNorms: Array.from({ length: spec.layers }, (_, layer) =>
-        columnNorms(parameters[layerName(layer, 'mlp.down_proj')]!.values, spec.width, spec.ff),
-      ),
+      tensors,
+      downProjections: downProjectionNames(spec.layers),
       hiddenStates: (params, tokens, tap) => familyHiddenStates(spec, params, tokens, tap),
       logits: (params, hidden) => familyLogits(spec, params, hidden),
       losses: (params, hidden, targets) => tokenLosses(familyLogits(spec, params, hidden), targets),

@@ -9,9 +9,10 @@ export interface MeasuredModel {
   layers: number;
   ff: number;
   vocabSize: number;
-  parameters: Record<string, HostTensor>;
-  /** Euclidean norms of the columns of each layer's down projection as stored, in float64: [layers][ff]. */
-  downNorms: Float64Array[];
+  /** The parameters by name, each read when its turn comes, so that the host never holds all of them. */
+  tensors(): AsyncIterable<[string, HostTensor]>;
+  /** Names of the down projections, [layers]; each is [D, F]. */
+  downProjections: readonly string[];
   /** Final hidden states [B·T, D] of tokens [B, T]. */
   hiddenStates(parameters: Record<string, Tensor>, tokens: Tensor, tap?: NeuronTap): Tensor;
   /** Next-token logits of rows of hidden states: [N, D] → [N, V]. */
@@ -33,27 +34,22 @@ export function columnNorms(values: ArrayLike<number>, rows: number, columns: nu
   return sums.map(Math.sqrt);
 }
 
-/** A model of our own layout, from its tensors by name. */
+/** A model of our own layout; `tensors` gives those of `parameterShapes`. */
 export function nativeModel(
   shape: ModelShape,
-  tensors: ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>,
+  tensors: () => AsyncIterable<[string, HostTensor]>,
 ): MeasuredModel {
-  const parameters = Object.fromEntries(
-    [...tensors].map(([name, { shape: dims, data }]): [string, HostTensor] => [
-      name,
-      { dtype: 'float32', shape: dims, values: data },
-    ]),
-  );
   return {
     layers: shape.layers,
     ff: shape.ff,
     vocabSize: shape.vocabSize,
-    parameters,
-    downNorms: Array.from({ length: shape.layers }, (_, layer) =>
-      columnNorms(tensors.get(layerName(layer, 'mlp.down_proj'))!.data, shape.width, shape.ff),
-    ),
+    tensors,
+    downProjections: downProjectionNames(shape.layers),
     hiddenStates: (params, tokens, tap) => hiddenStates(shape, params, tokens, tap),
     logits: (params, hidden) => logitsOf(shape, params, hidden),
     losses: (params, hidden, targets) => tokenLosses(logitsOf(shape, params, hidden), targets),
   };
 }
+
+export const downProjectionNames = (layers: number): string[] =>
+  Array.from({ length: layers }, (_, layer) => layerName(layer, 'mlp.down_proj'));

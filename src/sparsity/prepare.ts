@@ -5,6 +5,7 @@ import { runPaths } from '../files/run.js';
 import { readJson } from '../io/json.js';
 import { type MeasureContext, measureContext } from './context.js';
 import { openSession, type ProgramCache, type Session } from './evaluate.js';
+import { requireFits } from './fits.js';
 import { type LoadedModel, loadModel, weightsHash } from './load.js';
 import type { MeasureOptions } from './options.js';
 import { CETT_GRID } from './perplexity-search.js';
@@ -73,7 +74,8 @@ export async function prepare(target: Target, options: MeasureOptions): Promise<
     async open(engine, programs, onTokens) {
       const { model, facts, structure } = await load();
       requireKnown(stream.ids, model.vocabSize, `${stream.source} holds`);
-      const session = openSession(engine, model, {
+      requireFits(engine, facts.parametersTotal, target.path);
+      const session = await openSession(engine, model, {
         batchWindows: batchWindows(engine, batches[0]!),
         programs: { cache: programs, structure },
         signal: options.signal,

@@ -8,6 +8,7 @@ import { openCpu } from '../../src/engine/cpu.js';
 import type { Engine } from '../../src/engine/index.js';
 import { sha256 } from '../../src/io/hash.js';
 import { readFloatTensors, readSafetensorsHeader, readTensors } from '../../src/io/safetensors.js';
+import { uploadModel } from '../../src/sparsity/evaluate.js';
 import { loadModel, weightsHash } from '../../src/sparsity/load.js';
 import { isNonZero, maskedHiddenStates } from '../../src/sparsity/programs.js';
 import { outputNormRule } from '../../src/sparsity/rules.js';
@@ -52,13 +53,7 @@ describe.each(Object.keys(golden.cases))('%s', (name) => {
   it("the hook's masked logits in transformers are ours to 2e-4, its activation ratio to 1e-4", async () => {
     const { model } = await loadModel(await target());
     const L = model.layers;
-    const parameters = Object.fromEntries(
-      Object.entries(model.parameters).map(([key, { values, shape }]) => [
-        key,
-        tf.tensor(values, [...shape]),
-      ]),
-    );
-    const norms = tf.tensor2d(model.downNorms.map((row) => [...row]));
+    const { parameters, norms } = await uploadModel(engine, model);
     const stored = await readFloatTensors(join(families, name, 'expected.safetensors'), ['logits']);
     const tokens = (await readTensors(join(families, name, 'expected.safetensors'), ['tokens'])).get(
       'tokens',

@@ -25,7 +25,7 @@ describe('unions', () => {
     // 35 windows: one batch of 32, three left out; 11 predictions: chunks of 2 leave one token out.
     const rows = Array.from({ length: 35 }, () => rowOf(12));
     const engine = await testEngine();
-    const state = uploadModel(engine, model);
+    const state = await uploadModel(engine, model);
     const unions = await countUnions(engine, model, state, windowsOf(rows), masking);
     disposeTree(state);
     const used = rows.slice(0, 32);
@@ -92,7 +92,7 @@ describe('work', () => {
 it('scores sequences of many lengths as a plain forward pass does', async () => {
   const rows = [2, 3, 9, 17, 18, 26, 33, 9, 40].map(rowOf);
   const engine = await testEngine();
-  const state = uploadModel(engine, model);
+  const state = await uploadModel(engine, model);
   const loaded = { model, mayPad: () => true } as unknown as LoadedModel;
   const scorer = openScorer(engine, loaded, { state, maxLength: 64 });
   const sequences = rows.map((ids) => ({ ids: Int32Array.from(ids), answer: ids.length - 1 }));

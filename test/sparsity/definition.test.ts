@@ -1,13 +1,13 @@
 import { gather, matMul, mean, ones, reshape, tensor2d, type zeros } from '@tensorflow/tfjs-core';
 import { afterAll, describe, expect, it } from 'vitest';
 import { tokenLosses } from '../../src/model/transformer.js';
-import { openSession } from '../../src/sparsity/evaluate.js';
+import { openSession, uploadModel } from '../../src/sparsity/evaluate.js';
 import { METRICS, type Setting } from '../../src/sparsity/metrics/index.js';
-import { columnNorms, type MeasuredModel } from '../../src/sparsity/model.js';
+import type { MeasuredModel } from '../../src/sparsity/model.js';
 import { outputNormRule } from '../../src/sparsity/rules.js';
 import { summarise } from '../../src/sparsity/summarise.js';
 import { calibrate } from '../../src/sparsity/threshold-search.js';
-import { contextOf, measured, sessionOf, testEngine, windowsOf } from './harness.js';
+import { contextOf, inMemory, measured, sessionOf, testEngine, windowsOf } from './harness.js';
 import { generator, randomModel } from './reference.js';
 
 afterAll(async () => (await testEngine()).close());
@@ -15,16 +15,15 @@ afterAll(async () => (await testEngine()).close());
 /** A single layer whose neurons are looked up by token: rows of `h` by id, columns of `down` in rows. */
 function lookup(h: number[][], down: number[][]): MeasuredModel {
   const [D, F] = [down.length, down[0]!.length];
-  const flat = Float32Array.from(down.flat());
   return {
     layers: 1,
     ff: F,
     vocabSize: h.length,
-    parameters: {
-      h: { dtype: 'float32', shape: [h.length, F], values: Float32Array.from(h.flat()) },
-      down: { dtype: 'float32', shape: [D, F], values: flat },
-    },
-    downNorms: [columnNorms(flat, D, F)],
+    tensors: inMemory([
+      ['h', { dtype: 'float32', shape: [h.length, F], values: Float32Array.from(h.flat()) }],
+      ['down', { dtype: 'float32', shape: [D, F], values: Float32Array.from(down.flat()) }],
+    ]),
+    downProjections: ['down'],
     hiddenStates(p, tokens, tap) {
       const hidden = gather(p.h!, reshape(tokens, [-1]));
       const kept = tap ? tap(0, { gate: hidden, up: null, hidden, down: p.down! }) : hidden;
@@ -161,9 +160,7 @@ describe('invariances', () => {
     const { loss } = await session.masked(outputNormRule, windows, [0, 0]);
     const model = measured(m);
     const engine = await testEngine();
-    const params = Object.fromEntries(
-      Object.entries(model.parameters).map(([name, tensor]) => [name, engine.upload(tensor)]),
-    );
+    const { parameters: params } = await uploadModel(engine, model);
     const plain = engine.compile(
       (state: typeof params, { x, y }: { x: ReturnType<typeof zeros>; y: ReturnType<typeof zeros> }) => ({
         loss: mean(reshape(model.losses(state, model.hiddenStates(state, x), y), [4, 8]), 1),

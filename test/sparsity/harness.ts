@@ -1,4 +1,4 @@
-import type { Engine } from '../../src/engine/index.js';
+import type { Engine, HostTensor } from '../../src/engine/index.js';
 import { openWasm } from '../../src/engine/wasm.js';
 import { parameterShapes } from '../../src/model/parameters.js';
 import type { ModelShape } from '../../src/model/shape.js';
@@ -31,9 +31,20 @@ export function measured(m: ReferenceModel): MeasuredModel {
   const shapes = parameterShapes(shape);
   return nativeModel(
     shape,
-    new Map(Object.entries(shapes).map(([name, dims]) => [name, { shape: dims, data: m.weights[name]! }])),
+    inMemory(
+      Object.entries(shapes).map(([name, dims]): [string, HostTensor] => [
+        name,
+        { dtype: 'float32', shape: dims, values: m.weights[name]! },
+      ]),
+    ),
   );
 }
+
+/** Tensors that are there already, as a model gives them. */
+export const inMemory = (tensors: [string, HostTensor][]) =>
+  async function* () {
+    yield* tensors;
+  };
 
 export const windowsOf = (rows: number[][]): Windows => ({
   seqLen: rows[0]!.length - 1,

@@ -127,6 +127,7 @@ export function xlaEngine(client: PjrtClient, options: XlaOptions = {}): Engine 
         liveTensors: client.liveBuffers,
         bytesInUse: stats?.bytesInUse ?? client.heldBytes(),
         ...(stats?.peakBytes !== undefined && { peakBytes: stats.peakBytes }),
+        ...(stats?.bytesLimit !== undefined && { bytesLimit: stats.bytesLimit }),
       };
     },
     close: () => client.close(),
