@@ -1,4 +1,15 @@
-import { add, cast, max, mul, reshape, slice, stack, sum, type Tensor, transpose } from '@tensorflow/tfjs-core';
+import {
+  add,
+  cast,
+  max,
+  mul,
+  reshape,
+  slice,
+  stack,
+  sum,
+  type Tensor,
+  transpose,
+} from '@tensorflow/tfjs-core';
 import type { MeasuredModel } from './model.js';
 import {
   inputsAndTargets,

@@ -133,7 +133,7 @@ export async function openSession(
     name: string,
     fn: (state: ModelState, input: Input) => Result,
   ): Program<ModelState, Input, Result> => {
-const key = `${structure} ${batchOf(windows)} ${name}-${windows.seqLen}`;
+    const key = `${structure} ${batchOf(windows)} ${name}-${windows.seqLen}`;
     if (!programs.has(key)) programs.set(key, engine.compile(fn, { name, splitResults: () => -1 }));
     return programs.get(key) as Program<ModelState, Input, Result>;
   };

@@ -13,7 +13,7 @@ describe.skipIf(WITHOUT_PLUGIN)('measuring on several devices', () => {
     const windows = windowsOf(spoken(model, 7, 16));
     const passes = async (devices: number) => {
       const engine = await openEngine('xla', { device: 'cpu', devices });
-      const session = openSession(engine, measured(model), { batchWindows: 4 });
+      const session = await openSession(engine, measured(model), { batchWindows: 4 });
       const result = [
         await session.masked(outputNormRule, windows, [0.02, 0.01]),
         await session.dense(outputNormRule, windows, [
@@ -21,6 +21,7 @@ describe.skipIf(WITHOUT_PLUGIN)('measuring on several devices', () => {
           [0.01, 0.02, 0.05],
         ]),
         await session.range(windows),
+        await session.census(outputNormRule, windows, [0.02, 0.01]),
       ];
       session.dispose();
       expect(engine.memory().liveTensors).toBe(0);
