@@ -27,7 +27,7 @@ const tokens = windows.count * seqLen;
 
 const { model, facts } = await loadModel({ kind: 'foreign', path: folder, checkpoint: 'bench' });
 const engine = await openEngine(name, { precision });
-const session = openSession(engine, model, { batchWindows });
+const session = await openSession(engine, model, { batchWindows });
 const { layers, ff } = model;
 const zeros = new Array(layers).fill(0);
 
