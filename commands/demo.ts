@@ -58,8 +58,9 @@ export default class Demo extends BaseCommand<typeof Demo> {
       announce: (message) => this.notice(message),
       signal: this.interruption(),
     });
-    for (const { activation, formula, verdict } of result.laws) {
-      this.log(`${activation}: ${formula}  (${verdict})`);
+    for (const { activation, formula, verdict, reasons } of result.laws) {
+      const reason = reasons.at(-1);
+      this.log(`${activation}: ${formula}  (${verdict}${reason ? `: ${reason}` : ''})`);
     }
     this.log(result.report);
     return { report: result.report, table: result.table, fits: result.fits, engine };

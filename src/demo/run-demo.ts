@@ -21,6 +21,8 @@ export interface DemoLaw {
   activation: string;
   formula: string;
   verdict: string;
+  /** What stands behind a verdict that is not `ok`, the weightiest last. */
+  reasons: string[];
   limit: { estimate: number | null; interval: [number | null, number | null] | null };
 }
 
@@ -83,7 +85,13 @@ export function runStage(
 }
 
 interface FitSummary {
-  fits: { law: string; formula: string; verdict: string; limit?: DemoLaw['limit'] | null }[];
+  fits: {
+    law: string;
+    formula: string;
+    verdict: string;
+    reasons?: string[];
+    limit?: DemoLaw['limit'] | null;
+  }[];
 }
 
 async function readLaw(activation: string, law: string, path: string): Promise<DemoLaw> {
@@ -93,6 +101,7 @@ async function readLaw(activation: string, law: string, path: string): Promise<D
     activation,
     formula: fit?.formula ?? '',
     verdict: fit?.verdict ?? 'not fitted',
+    reasons: fit?.reasons ?? [],
     limit: fit?.limit ?? { estimate: null, interval: null },
   };
 }
