@@ -1,8 +1,8 @@
-import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
+import { type Document, isMap, isScalar } from 'yaml';
 import { inputError } from '../errors.js';
 import { readTextFile } from '../io/json.js';
-import { yamlNestsTooDeep } from '../io/json-scan.js';
 import { printable } from '../io/printable.js';
+import { parseYaml } from '../io/yaml.js';
 
 /** A configuration file's values, and the line (from 1) on which each key stands; nested keys as `mup.widthBase`. */
 export interface ConfigFile {
@@ -23,19 +23,7 @@ export async function readConfigFile(path: string): Promise<ConfigFile> {
 }
 
 export function parseConfig(text: string, path: string): ConfigFile {
-  if (yamlNestsTooDeep(text))
-    throw inputError(`${printable(path)} nests its values too deep.`, { code: 'bad-config' });
-  const lineCounter = new LineCounter();
-  const document = parseDocument(text, { lineCounter, uniqueKeys: true });
-  const problem = document.errors[0] ?? document.warnings[0];
-  if (problem) {
-    const { line, col } = lineCounter.linePos(problem.pos[0]);
-    const what =
-      problem.code === 'DUPLICATE_KEY' ? 'a key stands twice' : problem.message.split(/ at line|\n/)[0];
-    throw inputError(`${printable(path)}, line ${line}, column ${col}: ${printable(what ?? '')}.`, {
-      code: 'bad-config',
-    });
-  }
+  const { document, lineCounter } = parseYaml(text, path, 'bad-config');
   const root = document.contents;
   if (root === null || (isScalar(root) && root.value === null)) return { path, values: {}, lines: new Map() };
   if (!isMap(root)) {
@@ -59,7 +47,7 @@ export function parseConfig(text: string, path: string): ConfigFile {
 }
 
 /** Aliases that refer to aliases can stand for more values than memory holds: yaml counts them and stops. */
-function valuesOf(document: ReturnType<typeof parseDocument>, path: string): Record<string, unknown> {
+function valuesOf(document: Document.Parsed, path: string): Record<string, unknown> {
   try {
     return document.toJS({ maxAliasCount: 100 }) as Record<string, unknown>;
   } catch (error) {

@@ -1,10 +1,10 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { isAlias, isMap, isScalar, isSeq, type Node } from 'yaml';
 import type { z } from 'zod';
 import { inputError } from '../errors.js';
 import { sha256 } from '../io/hash.js';
 import { readTextFile } from '../io/json.js';
-import { yamlNestsTooDeep } from '../io/json-scan.js';
 import { printable } from '../io/printable.js';
+import { parseYaml } from '../io/yaml.js';
 import { nearest } from '../nearest.js';
 import { type Grid, gridSchema } from './grid-schema.js';
 
@@ -31,19 +31,7 @@ export async function readGridFile(path: string): Promise<GridFile> {
 }
 
 export function parseGrid(text: string, path: string): GridFile {
-  if (yamlNestsTooDeep(text))
-    throw inputError(`${printable(path)} nests its values too deep.`, { code: 'bad-grid' });
-  const lineCounter = new LineCounter();
-  const document = parseDocument(text, { lineCounter, uniqueKeys: true });
-  const problem = document.errors[0] ?? document.warnings[0];
-  if (problem) {
-    const { line, col } = lineCounter.linePos(problem.pos[0]);
-    const what =
-      problem.code === 'DUPLICATE_KEY' ? 'a key stands twice' : problem.message.split(/ at line|\n/)[0]!;
-    throw inputError(`${printable(path)}, line ${line}, column ${col}: ${printable(what)}.`, {
-      code: 'bad-grid',
-    });
-  }
+  const { document, lineCounter } = parseYaml(text, path, 'bad-grid');
   const lineOf = (wanted: GridPath): number => {
     let node: unknown = document.contents;
     let offset = 0;

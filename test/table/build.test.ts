@@ -206,7 +206,7 @@ describe('buildTable', () => {
     });
   });
 
-  it('joins 10,000 measurements in less than 5 seconds of processor time', async () => {
+  it('joins 10,000 measurements in less than 10 seconds, 5 of processor time', async () => {
     const tokens = Array.from({ length: 1000 }, (_, i) => (i + 1) * 1024);
     for (let run = 0; run < 10; run++) {
       // As long as a real file: 16 layers and a search of 30 points.
@@ -219,11 +219,12 @@ describe('buildTable', () => {
         measurements: tokens.map((t) => at(t, long)),
       });
     }
-    // Processor time: the files are in the cache, and how long the processor is somebody else's is not ours.
+    const started = performance.now();
     const before = process.cpuUsage();
     const { rows } = await buildTable({ inputs: [folder] });
     const { user, system } = process.cpuUsage(before);
     expect(rows).toHaveLength(10_000);
+    expect(performance.now() - started).toBeLessThan(10_000);
     expect((user + system) / 1e6).toBeLessThan(5);
   }, 120_000);
 });
