@@ -32,7 +32,7 @@ try {
   const archive = await npmDownload(TENSORFLOW.archive, join(folder, 'npm'));
   await checkArchive(TENSORFLOW.archive, archive);
   const wheels = flags.from ?? join(folder, 'wheels');
-  if (!flags.from) await pipDownload(TENSORFLOW, wheels);
+  if (!flags.from) await pipDownload(TENSORFLOW, TENSORFLOW.wheels[0], wheels);
   const wheel = join(
     wheels,
     readdirSync(wheels).find((name) => name.startsWith('tensorflow_cpu')),

@@ -9,7 +9,7 @@ export default class EngineInstall extends BaseCommand<typeof EngineInstall> {
     'Python’s pip downloads the pinned wheels (python3 with pip is needed for that; its mirrors and proxies hold), ' +
     'and npm the JavaScript of tfjs-node-gpu for tensorflow; hashes are checked, and all of it moves into ' +
     '$SPARSELAW_CACHE_DIR, else the user’s cache folder. Nothing is compiled, and node_modules stays as it is. ' +
-    'Where it is installed already, nothing happens; what an interrupted download had whole, pip has kept.';
+    'Where it is installed already, nothing happens; an interrupted one goes on after its last whole wheel.';
   static override examples = [
     { description: 'For the processor', command: '<%= config.bin %> <%= command.id %> xla-cpu' },
     { description: 'TensorFlow, 274 MB', command: '<%= config.bin %> <%= command.id %> tensorflow' },

@@ -4,9 +4,9 @@ import { EXIT, engineError, interruptedError, SparselawError } from '../../error
 import { writeFolderAtomic } from '../../io/atomic.js';
 import { sha256, sha256File } from '../../io/hash.js';
 import type { OnProgress } from '../../progress.js';
+import { downloadWheels, keptBytes, removeDownloads } from './downloads.js';
 import { checkMachine } from './machine.js';
 import { archiveNameOf, checkArchive, npmDownload } from './npm.js';
-import { pipDownload } from './pip.js';
 import {
   downloadBytes,
   downloadCommand,
@@ -57,7 +57,7 @@ async function chooseWheels(recipe: PluginRecipe, from: string): Promise<string[
       `${from} holds no ${name} ${version} with the pinned SHA-256 ${pinned}${seen ? `; ${seen}` : ''}.`,
       {
         code: 'hash-mismatch',
-        suggestions: [`Download it again: ${downloadCommand(recipe, wheel)}`],
+        suggestions: [`Download it again: ${downloadCommand(recipe, [wheel])}`],
       },
     );
   });
@@ -98,13 +98,11 @@ async function fill(recipe: PluginRecipe, folder: string, options: InstallOption
   await requireRoom(recipe, dirname(folder));
   const downloaded = report('download');
   downloaded(0);
-  if (!from) {
-    // Moved files are briefly there twice: the end is told once, below.
-    const onBytes = (done: number) => downloaded(Math.min(done, total - 1));
-    await pipDownload(recipe, scratch, { signal, onBytes });
-  }
+  // The small one first: who lacks npm learns it before the gigabytes.
   const archive = recipe.archive && (await chooseArchive(recipe.archive, from, scratch, signal));
-  const wheels = await chooseWheels(recipe, from ?? scratch);
+  const wheels = from
+    ? await chooseWheels(recipe, from)
+    : await downloadWheels(recipe, join(scratch, 'wheels'), { signal, onBytes: downloaded });
   downloaded(total);
   const unpacked = report('unpack');
   let done = 0;
@@ -139,7 +137,7 @@ async function chooseArchive(
 /** @throws SparselawError (status 4) when the wheels and what is in them do not fit on the disk together */
 async function requireRoom(recipe: PluginRecipe, folder: string): Promise<void> {
   if (recipe.unpackedBytes === undefined) return;
-  const needed = downloadBytes(recipe) + recipe.unpackedBytes;
+  const needed = downloadBytes(recipe) - (await keptBytes(recipe)) + recipe.unpackedBytes;
   const { bavail, bsize } = await statfs(folder);
   if (bavail * bsize >= needed) return;
   const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
@@ -165,14 +163,24 @@ async function readWhole(recipe: PluginRecipe): Promise<InstalledPlugin | undefi
   }
 }
 
-const interrupted = (name: string) =>
-  interruptedError(`Installing ${name} was interrupted; nothing was left behind.`, {
+async function interrupted(recipe: PluginRecipe): Promise<SparselawError> {
+  const { name } = recipe;
+  const kept = await keptBytes(recipe);
+  const left = kept
+    ? `${(kept / 1e9).toFixed(2)} GB of ${(downloadBytes(recipe) / 1e9).toFixed(2)} GB are kept for the next time`
+    : 'nothing was left behind';
+  return interruptedError(`Installing ${name} was interrupted; ${left}.`, {
     code: 'interrupted',
-    suggestions: [`sparselaw engine install ${name}`],
+    suggestions: [
+      `sparselaw engine install ${name}`,
+      ...(kept ? [`Or delete them: sparselaw engine remove ${name}`] : []),
+    ],
   });
+}
 
 /**
- * Downloads a plugin with pip (or takes wheel files), checks its hashes and moves it into the cache in one step.
+ * Downloads a plugin with pip (or takes wheel files), checks its hashes and moves it into the cache in one step. What
+ * an interrupted install had whole is not downloaded again.
  * Installing what is there already and whole does nothing. Several processes may install at once: one wins, all
  * find it installed.
  * @throws SparselawError (status 4): unknown name, machine without such a wheel, no pip, wrong hash, unwritable cache;
@@ -187,16 +195,25 @@ export async function installPlugin(name: string, options: InstallOptions = {}):
   try {
     await writeFolderAtomic(folder, (temporary) => fill(recipe, temporary, options));
   } catch (error) {
-    if (options.signal?.aborted) throw interrupted(name);
+    if (options.signal?.aborted) throw await interrupted(recipe);
+    // Another process was faster: it may have taken the downloads away as well.
     const other = await readInstalled(recipe).catch(() => undefined);
-    if (error instanceof SparselawError && error.code === 'exists' && other) return other;
+    if (other) return other;
     if (error instanceof SparselawError && error.exitStatus === EXIT.input) throw unwritable(folder, error);
     throw error;
   }
   const installed = await readInstalled(recipe);
   if (!installed) throw unwritable(folder, new Error('it vanished again'));
+  await removeDownloads(recipe);
   return installed;
 }
 
-/** Deletes an installed plugin; false when it was not installed. @throws SparselawError (status 4) */
-export const removePlugin = (name: string): Promise<boolean> => removeInstalled(recipeOf(name));
+/**
+ * Deletes an installed plugin, or what an interrupted install has kept; false when there was neither.
+ * @throws SparselawError (status 4)
+ */
+export async function removePlugin(name: string): Promise<boolean> {
+  const recipe = recipeOf(name);
+  const hadDownloads = await removeDownloads(recipe);
+  return (await removeInstalled(recipe)) || hadDownloads;
+}

@@ -2,7 +2,14 @@ import { spawn } from 'node:child_process';
 import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { engineError } from '../../errors.js';
-import { downloadCommand, type PluginRecipe, requirementsOf, wheelNameOf, wheelOptions } from './recipes.js';
+import {
+  downloadCommand,
+  type PinnedWheel,
+  type PluginRecipe,
+  requirementOf,
+  wheelNameOf,
+  wheelOptions,
+} from './recipes.js';
 
 interface Outcome {
   readonly status: number | null;
@@ -62,7 +69,9 @@ async function bytesBelow(folder: string): Promise<number> {
 const PROGRESS_INTERVAL_MS = 500;
 
 function pipFailure(recipe: PluginRecipe, { output, notStarted }: Outcome) {
-  const offline = `Or download ${wheelNameOf(recipe)} elsewhere (${downloadCommand(recipe)}) and run: sparselaw engine install ${recipe.name} --from FILE`;
+  const { name, wheels, archive } = recipe;
+  const alone = wheels.length === 1 && !archive;
+  const offline = `Or download ${alone ? wheelNameOf(recipe) : 'its wheels'} elsewhere (${downloadCommand(recipe)}) and run: sparselaw engine install ${name} --from ${alone ? 'FILE' : 'FOLDER'}`;
   if (notStarted || /No module named pip\b/.test(output)) {
     const what = notStarted ? 'python3 was not found' : 'this python3 has no pip';
     return engineError(`${recipe.name} is downloaded by Python's pip, but ${what}.`, {
@@ -92,19 +101,19 @@ function pipFailure(recipe: PluginRecipe, { output, notStarted }: Outcome) {
 }
 
 /**
- * Has pip download a recipe's wheels into a folder. The user's own pip settings (mirrors, proxies, certificates)
- * hold; nothing outside of the folder is touched, also on systems that manage Python themselves. pip keeps whole
- * wheels in its own cache, so that an interrupted download of several goes on where it stopped.
- * @throws SparselawError (status 4) when there is no pip, no network, or a wheel's hash is another one
+ * Has pip download one of a recipe's wheels into a folder. The user's own pip settings (mirrors, proxies,
+ * certificates) hold; nothing outside of the folder is touched, also on systems that manage Python themselves.
+ * @throws SparselawError (status 4) when there is no pip, no network, or the wheel's hash is another one
  */
 export async function pipDownload(
   recipe: PluginRecipe,
+  wheel: PinnedWheel,
   folder: string,
   { signal, onBytes }: { signal?: AbortSignal; onBytes?: (done: number) => void } = {},
 ): Promise<void> {
   await mkdir(folder, { recursive: true });
   const requirements = join(folder, 'requirements.txt');
-  await writeFile(requirements, requirementsOf(recipe));
+  await writeFile(requirements, requirementOf(wheel));
   const args = [
     ...['-m', 'pip', 'download', '--dest', folder, '--require-hashes', ...wheelOptions(recipe)],
     ...['--no-input', '--disable-pip-version-check', '-r', requirements],

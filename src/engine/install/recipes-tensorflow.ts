@@ -72,5 +72,5 @@ export const TENSORFLOW_CUDA12: PluginRecipe = {
   platforms: PLATFORMS,
   only: [...LIBRARIES, 'nvidia/'],
   libraries: [...LIBRARIES, ...Object.values(CUDA_LIBRARIES)],
-  unpackedBytes: 5_500_000_000,
+  unpackedBytes: 4_500_000_000,
 };

@@ -77,9 +77,12 @@ export const RECIPES: readonly PluginRecipe[] = [
 
 export const PLUGIN_NAMES = RECIPES.map(({ name }) => name);
 
-/** The requirements file given to pip: exact versions and the only hash each may have. */
-export const requirementsOf = ({ wheels }: PluginRecipe): string =>
-  wheels.map((wheel) => `${wheel.package}==${wheel.version} --hash=sha256:${wheel.sha256}\n`).join('');
+/** A line of a requirements file for pip: an exact version and the only hash that it may have. */
+export const requirementOf = ({ package: name, version, sha256 }: PinnedWheel): string =>
+  `${name}==${version} --hash=sha256:${sha256}\n`;
+
+/** All that a recipe asks of pip. */
+export const requirementsOf = ({ wheels }: PluginRecipe): string => wheels.map(requirementOf).join('');
 
 /** What has to be downloaded, in bytes. */
 export const downloadBytes = ({ wheels, archive }: PluginRecipe): number =>
@@ -110,9 +113,11 @@ export const wheelOptions = ({ platforms, python }: PluginRecipe): string[] => [
     : []),
 ];
 
-/** How to fetch a recipe's wheels by hand. */
+/** How to fetch a recipe's wheels, or some of them, by hand. */
 export const downloadCommand = (
   recipe: PluginRecipe,
-  { package: name, version } = recipe.wheels[0],
+  wheels: readonly PinnedWheel[] = recipe.wheels,
 ): string =>
-  `pip download ${recipe.python ? wheelOptions(recipe).join(' ') : '--no-deps'} ${name}==${version}`;
+  ['pip download', recipe.python ? wheelOptions(recipe).join(' ') : '--no-deps']
+    .concat(wheels.map(({ package: name, version }) => `${name}==${version}`))
+    .join(' ');

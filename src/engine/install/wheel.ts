@@ -1,4 +1,4 @@
-import { createWriteStream } from 'node:fs';
+import { createReadStream, createWriteStream } from 'node:fs';
 import { chmod, type FileHandle, mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
@@ -94,7 +94,7 @@ async function extract(file: FileHandle, path: string, entry: Entry, target: str
   const packed =
     entry.packedSize === 0
       ? Readable.from([])
-      : file.createReadStream({ start, end: start + entry.packedSize - 1, autoClose: false });
+      : createReadStream(path, { fd: file.fd, start, end: start + entry.packedSize - 1, autoClose: false });
   const unpack = entry.method === DEFLATED ? createInflateRaw() : new PassThrough();
   const output = createWriteStream(target, { mode: entry.executable ? 0o755 : 0o644 });
   let written = 0;
