@@ -37,7 +37,16 @@ export interface SeriesTable {
 }
 
 /** A run and the measurement's settings; `cett` joins them where it is a setting, not a result. */
-const TABLE_GROUPS = ['run_id', 'metric', 'p_percent', 'epsilon', 'k_ratio', 'protocol'];
+const TABLE_GROUPS = [
+  'run_id',
+  'metric',
+  'p_percent',
+  'epsilon',
+  'k_ratio',
+  'score',
+  'shared_cett',
+  'protocol',
+];
 const JOINT_GROUPS = ['activation', ...TABLE_GROUPS.filter((name) => name !== 'run_id')];
 const CLUSTER_COLUMNS = ['run_id', 'seed'];
 const TOKENS_UNIT = 1e9;

@@ -17,34 +17,66 @@ import { type Part, summarise } from './summarise.js';
 import type { Target } from './targets.js';
 import { findProfile, writeProfile } from './write-profile.js';
 
-/**
- * Measures checkpoints one after another, writing each result as soon as its checkpoint is done.
- * @throws SparselawError status 2 to 6; files already written stay and are reused
- */
+/** An open engine and the programs compiled for it: several calls of `measureWith` share them. */
+export interface Measurer {
+  readonly engine: Engine;
+  readonly programs: ProgramCache;
+  close(): Promise<void>;
+}
+
+export async function openMeasurer({
+  engine: choice,
+  engineOptions,
+}: Pick<MeasureOptions, 'engine' | 'engineOptions'>): Promise<Measurer> {
+  const engine = await openEngine(choice, engineOptions);
+  const programs: ProgramCache = new Map();
+  return {
+    engine,
+    programs,
+    async close() {
+      disposePrograms(programs);
+      await engine.close();
+    },
+  };
+}
+
+/** `measureWith` on an engine of its own. */
 export async function measureTargets(
   targets: readonly Target[],
   options: MeasureOptions,
 ): Promise<SparsityMeasurement[]> {
+  // What is wrong with the options is said before an engine is opened.
+  settingsOf(options);
+  const measurer = await openMeasurer(options);
+  try {
+    return await measureWith(measurer, targets, options);
+  } finally {
+    await measurer.close();
+  }
+}
+
+/**
+ * Measures checkpoints one after another, writing each result as soon as its checkpoint is done.
+ * @throws SparselawError status 2 to 6; files already written stay and are reused
+ */
+export async function measureWith(
+  { engine, programs }: Measurer,
+  targets: readonly Target[],
+  options: MeasureOptions,
+): Promise<SparsityMeasurement[]> {
   const settings = settingsOf(options);
-  const engine = await openEngine(options.engine, options.engineOptions);
-  const programs: ProgramCache = new Map();
   const shared = new Map<string, Promise<SharedBound>>();
   const results: SparsityMeasurement[] = [];
-  try {
-    for (const [index, target] of targets.entries()) {
-      const group = await groupOf(target, targets, options.sharedCett);
-      if (group && !shared.has(group.name)) {
-        shared.set(group.name, sharedBound(engine, group.members, options, programs));
-      }
-      const bound = group && (await shared.get(group.name));
-      const work: Work = { engine, programs, settings, options, bound, index, of: targets.length };
-      results.push(...(await measureTarget(target, work)));
+  for (const [index, target] of targets.entries()) {
+    const group = await groupOf(target, targets, options.sharedCett);
+    if (group && !shared.has(group.name)) {
+      shared.set(group.name, sharedBound(engine, group.members, options, programs));
     }
-    await stampRuns(targets, options);
-  } finally {
-    disposePrograms(programs);
-    await engine.close();
+    const bound = group && (await shared.get(group.name));
+    const work: Work = { engine, programs, settings, options, bound, index, of: targets.length };
+    results.push(...(await measureTarget(target, work)));
   }
+  await stampRuns(targets, options);
   return results;
 }
 

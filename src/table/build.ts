@@ -151,8 +151,13 @@ function toRow(m: SparsityMeasurement, folder: MeasuredFolder, facts: RunFacts):
     validation_loss_nats_per_token: losses.validation,
     validation_bits_per_byte: losses.bitsPerByte,
     epochs: unique && m.tokens !== null ? m.tokens / unique : null,
+    score: m.metric === 'topk' ? textOf(m.settings.score) : null,
+    shared_cett: textOf(m.settings.sharedCett),
   };
 }
+
+const textOf = (setting: SparsityMeasurement['settings'][string] | undefined): string | null =>
+  typeof setting === 'string' ? setting : null;
 
 function refuseMixedPrecision(rows: readonly TableRow[]): void {
   const byRun = groupBy(rows, (row) => row.run_id ?? '');
@@ -185,6 +190,8 @@ function compareRows(a: TableRow, b: TableRow): number {
     compareNumbers(a.k_ratio, b.k_ratio) ||
     // The CETT of pplp is an outcome, that of cett a setting.
     (a.metric === 'cett' ? compareNumbers(a.cett, b.cett) : 0) ||
+    compareText(a.score ?? '', b.score ?? '') ||
+    compareText(a.shared_cett ?? '', b.shared_cett ?? '') ||
     compareText(a.protocol ?? '', b.protocol ?? '') ||
     compareNumbers(a.tokens, b.tokens) ||
     compareText(a.checkpoint ?? '', b.checkpoint ?? '')

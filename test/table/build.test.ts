@@ -36,6 +36,24 @@ const validationRow = (step: number, loss: number) => ({
 });
 
 describe('buildTable', () => {
+  it('tells a bound of the last checkpoints from each one’s own, and the scores of top-k', async () => {
+    const settings = { metric: 'pplp', sharedCett: 'last:5' };
+    const run = await writeRun(join(folder, 'relu-64'), {
+      checkpoints: [131_072],
+      measurements: [
+        at(131_072, { settings, settingsHash: '5a5a5a5a5a' }),
+        at(131_072),
+        at(131_072, { metric: 'topk', kRatio: 0.1, settings: { score: 'output' } }),
+      ],
+    });
+    const { rows } = await buildTable({ inputs: [run] });
+    expect(rows.map((row) => [row.metric, row.shared_cett, row.score])).toEqual([
+      ['topk', null, 'output'],
+      ['pplp', null, null],
+      ['pplp', 'last:5', null],
+    ]);
+  });
+
   it('joins configuration, provenance and measurement into one row', async () => {
     const run = await writeRun(join(folder, 'relu-64'), {
       checkpoints: [131_072],
