@@ -9,9 +9,10 @@ export default defineConfig({
     globalSetup: [],
     include: ['test/engine/xla/**/*.test.ts', 'test/training/xla.test.ts', 'test/device/**/*.device.ts'],
     exclude: ['test/engine/xla/pjrt/**', 'node_modules/**'],
-    // One process at a time: they share the device.
-    maxWorkers: 1,
+    // Processes share the device: each takes of its memory what it needs.
+    maxWorkers: 4,
     testTimeout: 600_000,
+    hookTimeout: 600_000,
     env: { ...base.test?.env, SPARSELAW_TEST_DEVICE: process.env.SPARSELAW_TEST_DEVICE ?? 'cuda' },
   },
 });

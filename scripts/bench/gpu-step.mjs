@@ -1,11 +1,12 @@
 // Training steps of the sizes A, B and C (those of the PyTorch peers, torch_peer.py and torch_ddp.py), each device
 // with a batch of that size:
 //   node scripts/bench/gpu-step.mjs [--models A,B,C] [--precision bfloat16] [--device cuda] [--blocks 5] [--steps 20]
-//     [--act relu] [--deterministic] [--plain-attention] [--dump DIR] [--losses N]
+//     [--act relu] [--deterministic] [--plain-attention] [--reuse-input] [--dump DIR] [--losses N]
 //     [--warmup STEPS] [xla option=value …]
 //     [--devices N] [--shard-state] [--same-batch]: that of one device, shared
-// Prints one JSON object a model: milliseconds a step and tokens/s (median of the blocks), compile time, memory,
-// host time of queueing a step. New tokens and scalars are uploaded every step.
+// Prints one JSON object a model: milliseconds a step and tokens/s (median of the blocks), compile time, memory, and
+// the host's part: how long a step keeps this thread busy (within the blocks), and how long it takes until one is
+// queued on an idle device. New tokens and scalars are uploaded every step.
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { resolveConfig, shapeOf } from '../../dist/src/config.js';
@@ -42,6 +43,7 @@ const { values: flags, positionals } = parseArgs({
     'shard-state': { type: 'boolean', default: false },
     'same-batch': { type: 'boolean', default: false },
     'plain-attention': { type: 'boolean', default: false },
+    'reuse-input': { type: 'boolean', default: false },
   },
 });
 
@@ -98,21 +100,27 @@ async function measure(engine, model) {
     });
   });
 
-  async function step() {
-    count += 1;
-    const tokens = engine.upload({
+  /** With --reuse-input: one batch for all steps, which then lies at one address. */
+  let kept;
+  const uploadTokens = () =>
+    engine.upload({
       dtype: 'int32',
       shape: [1, rows, size.seqLen + 1],
       values: batches[count % batches.length],
       split: 1,
     });
+
+  async function step() {
+    count += 1;
+    const tokens = kept ?? uploadTokens();
+    if (flags['reuse-input']) kept = tokens;
     const { firstCorrection, secondCorrection } = biasCorrections(count, config);
     const rate = 3e-4 * Math.min(1, count / Math.max(1, Number(flags.warmup)));
     const values = Float32Array.of(rate, firstCorrection, secondCorrection);
     const scalars = engine.upload({ dtype: 'float32', shape: [3], values });
     const result = await program.run(state, { tokens, scalars });
     state = result.state;
-    disposeTree([tokens, scalars]);
+    disposeTree(kept ? [scalars] : [tokens, scalars]);
     return result.metrics;
   }
 
@@ -127,27 +135,30 @@ async function measure(engine, model) {
   }
   const steps = Number(flags.steps);
   const blocks = [];
+  const onMainThread = [];
   const megabytes = [];
-  let metrics;
+  let metrics = await step();
   for (let block = 0; block < Number(flags.blocks); block++) {
     started = performance.now();
+    const idleBefore = performance.eventLoopUtilization();
     for (let i = 0; i < steps; i++) {
-      metrics?.dispose();
+      metrics.dispose();
       metrics = await step();
     }
     await metrics.data();
     blocks.push((performance.now() - started) / steps);
+    onMainThread.push(performance.eventLoopUtilization(idleBefore).active / steps);
     megabytes.push(Math.round((engine.memory().bytesInUse ?? 0) / 2 ** 20));
   }
   // Host time alone: the device is idle, so nothing in a step waits for it.
-  for (let i = 0; i < 10; i++) {
+  for (let i = 0; i < (blocks.length ? 10 : 0); i++) {
     const from = performance.now();
     metrics.dispose();
     metrics = await step();
     hosts.push(performance.now() - from);
     await metrics.data();
   }
-  const milliseconds = median(blocks);
+  const milliseconds = Number(median(blocks));
   const flops = flopsPerToken(shape, size.seqLen);
   const memory = engine.memory();
   console.log(
@@ -162,7 +173,8 @@ async function measure(engine, model) {
       tokensPerSecond: Math.round((batchTokens / milliseconds) * 1000),
       blocks: blocks.map((each) => +each.toFixed(3)),
       matmulTeraflops: +((flops.matrices * batchTokens) / milliseconds / 1e9).toFixed(1),
-      hostMilliseconds: +median(hosts).toFixed(3),
+      mainThreadMilliseconds: +Number(median(onMainThread)).toFixed(3),
+      queueMilliseconds: +Number(median(hosts)).toFixed(3),
       traceAndCompileSeconds: +compileSeconds.toFixed(2),
       mebibytesAfterBlocks: megabytes,
       gibibytesInUse: memory.bytesInUse && +(memory.bytesInUse / 2 ** 30).toFixed(2),
@@ -172,6 +184,7 @@ async function measure(engine, model) {
     }),
   );
   metrics.dispose();
+  kept?.dispose();
   disposeTree(state);
   program.dispose();
 }

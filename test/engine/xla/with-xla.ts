@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { DEVICES, type DeviceKind, type Engine, type EngineOptions } from '../../../src/engine/index.js';
 import { openXla } from '../../../src/engine/xla/index.js';
 
@@ -14,3 +15,9 @@ export const TEST_DEVICE: DeviceKind =
 
 export const openTestXla = (options: EngineOptions = {}): Promise<Engine> =>
   openXla({ device: TEST_DEVICE, ...options });
+
+/** How many devices tests may ask for: the processor shows as many as are wanted. */
+export const TEST_DEVICES: number =
+  TEST_DEVICE === 'cpu'
+    ? Number.POSITIVE_INFINITY
+    : execFileSync('nvidia-smi', ['-L'], { encoding: 'utf8' }).trim().split('\n').length;
