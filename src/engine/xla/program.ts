@@ -64,7 +64,7 @@ export function createProgram<State extends TensorTree, Input extends TensorTree
       const lent = await deviceValues(context, name, tensors);
       if (donate) requireSoleOwner(backend, name, leaves, states);
       await client.room();
-      const rows = executable.executeOnDevices(
+      const rows = await executable.executeOnDevices(
         Array.from({ length: devices }, (_, device) => lent.values.map(({ buffers }) => buffers[device]!)),
       );
       for (const { buffers } of lent.temporary) for (const buffer of buffers) buffer.dispose();

@@ -169,6 +169,8 @@ export async function createClient(options: PjrtOptions): Promise<PjrtClient> {
     client,
     pool,
     queue,
+    // The CPU client runs small programs within the call: there a change of threads would only cost time.
+    besides: platform !== 'cpu',
     overrides: { ...defaultOverrides(api, platform), ...options.overrides },
     cacheKey: [hash ?? '', api.version, platformVersion, deviceDescription],
   });

@@ -15,6 +15,8 @@ interface CompilerParts {
   readonly client: bigint;
   readonly pool: BufferPool;
   readonly queue: ExecutionQueue;
+  /** See `ExecutableParts`. */
+  readonly besides: boolean;
   /** XLA options of every program. */
   readonly overrides: NonNullable<CompileSettings['overrides']>;
   /** What beside program and options an executable depends on: plugin, device, versions. */
@@ -139,7 +141,7 @@ function checkOutputs(api: PluginApi, executable: bigint, { name, outputs }: Pro
 }
 
 export function createCompiler(parts: CompilerParts): Compiler {
-  const { api, client, pool, queue } = parts;
+  const { api, client, pool, queue, besides } = parts;
   const live = new Set<PjrtExecutable>();
   const canCache = api.has('Executable_Serialize') && api.has('Executable_DeserializeAndLoad');
 
@@ -179,6 +181,7 @@ export function createCompiler(parts: CompilerParts): Compiler {
         program,
         deviceCount,
         loaded,
+        besides,
         about: {
           compileSeconds,
           cached: cached !== undefined,

@@ -16,6 +16,8 @@ interface ExecutableParts {
   readonly deviceCount: number;
   /** Address of the loaded executable. */
   readonly loaded: bigint;
+  /** Call the plugin on a thread of Node's pool, so that what it does within the call keeps nobody waiting. */
+  readonly besides: boolean;
   readonly onDispose: () => void;
   readonly about: Pick<PjrtExecutable, 'compileSeconds' | 'cached' | 'memory' | 'optimizedProgram'>;
 }
@@ -33,7 +35,7 @@ function addressRows(rows: number, length: number) {
 
 /** Wraps a loaded executable; checks everything the plugin does not before it is run. */
 export function createExecutable(parts: ExecutableParts): PjrtExecutable {
-  const { api, pool, queue, program, deviceCount, loaded } = parts;
+  const { api, pool, queue, program, deviceCount, loaded, besides } = parts;
   const { name, inputs: inputSpecs, outputs: outputSpecs } = program;
   const donated = new Set(program.donated);
   const doing = `running ${name}`;
@@ -89,7 +91,8 @@ export function createExecutable(parts: ExecutableParts): PjrtExecutable {
     return owned;
   }
 
-  function executeOnDevices(inputs: readonly (readonly PjrtBuffer[])[]): PjrtBuffer[][] {
+  /** Checks the inputs and writes the lists of addresses. @returns the donated ones */
+  function begin(inputs: readonly (readonly PjrtBuffer[])[]): OwnedBuffer[] {
     if (disposed) throw misuse('executable-disposed', `${name} was disposed before.`);
     if (inputs.length !== deviceCount) {
       throw misuse(
@@ -104,13 +107,15 @@ export function createExecutable(parts: ExecutableParts): PjrtExecutable {
       });
     });
     events.fill(0n);
-    const consumed = owned.flatMap((row) => row.filter((_, index) => donated.has(index)));
-    try {
-      call.run(doing);
-    } catch (failure) {
-      for (const buffer of consumed) if (pool.isDeleted(buffer.handle.address)) buffer.dispose();
-      throw failure;
-    }
+    return owned.flatMap((row) => row.filter((_, index) => donated.has(index)));
+  }
+
+  /** After a call that failed: donated inputs may be gone all the same. */
+  function settle(consumed: readonly OwnedBuffer[]): void {
+    for (const buffer of consumed) if (pool.isDeleted(buffer.handle.address)) buffer.dispose();
+  }
+
+  function finish(consumed: readonly OwnedBuffer[]): PjrtBuffer[][] {
     const spent = consumed.map((buffer) => buffer.release());
     queue.add([...events], doing, () => {
       for (const address of spent) pool.destroy(address);
@@ -120,11 +125,35 @@ export function createExecutable(parts: ExecutableParts): PjrtExecutable {
     );
   }
 
+  function execute(inputs: readonly (readonly PjrtBuffer[])[]): PjrtBuffer[][] {
+    const consumed = begin(inputs);
+    try {
+      call.run(doing);
+    } catch (failure) {
+      settle(consumed);
+      throw failure;
+    }
+    return finish(consumed);
+  }
+
+  async function executeBesides(inputs: readonly (readonly PjrtBuffer[])[]): Promise<PjrtBuffer[][]> {
+    const consumed = begin(inputs);
+    try {
+      await call.runAsync(doing);
+    } catch (failure) {
+      settle(consumed);
+      throw failure;
+    }
+    return finish(consumed);
+  }
+
   return {
     name,
     ...parts.about,
-    execute: (inputs) => executeOnDevices([inputs])[0]!,
-    executeOnDevices,
+    execute: (inputs) => execute([inputs])[0]!,
+    // The lists of addresses are one set for all calls, and devices shall see all programs in one order.
+    executeOnDevices: (inputs) =>
+      queue.inTurn(async () => (besides ? executeBesides(inputs) : execute(inputs))),
     dispose() {
       if (disposed) return;
       disposed = true;

@@ -8,6 +8,8 @@ const MOST_IN_FLIGHT = 2;
 
 export interface ExecutionQueue {
   readonly inFlight: number;
+  /** Runs `start` once all earlier ones are over, whether they failed or not. */
+  inTurn<T>(start: () => Promise<T>): Promise<T>;
   /** Counts an execution until its events (one per device) have happened, then runs `finish`. */
   add(events: readonly bigint[], doing: string, finish: () => void): void;
   /** Resolves when another execution may be queued; rejects with a failure that nobody has seen. */
@@ -20,6 +22,7 @@ export function createExecutionQueue(events: EventWaiter): ExecutionQueue {
   let inFlight = 0;
   let failure: Error | undefined;
   let wakers: (() => void)[] = [];
+  let turns: Promise<unknown> = Promise.resolve();
 
   const settled = () =>
     new Promise<void>((resolve) => {
@@ -44,6 +47,11 @@ export function createExecutionQueue(events: EventWaiter): ExecutionQueue {
     get inFlight() {
       return inFlight;
     },
+    inTurn(start) {
+      const turn = turns.then(start);
+      turns = turn.catch(() => undefined);
+      return turn;
+    },
     add(happening, doing, finish) {
       inFlight++;
       void watch(happening, doing, finish);
@@ -57,6 +65,7 @@ export function createExecutionQueue(events: EventWaiter): ExecutionQueue {
       }
     },
     async idle() {
+      await turns;
       while (inFlight > 0) await settled();
     },
   };

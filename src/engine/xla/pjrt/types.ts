@@ -91,8 +91,12 @@ export interface PjrtExecutable {
    * @throws SparselawError (status 4) when an input has the wrong type or shape or was disposed, or the plugin refuses.
    */
   execute(inputs: readonly PjrtBuffer[]): PjrtBuffer[];
-  /** The same with one list of inputs per device (replicas × partitions), giving one list of results each. */
-  executeOnDevices(inputs: readonly (readonly PjrtBuffer[])[]): PjrtBuffer[][];
+  /**
+   * The same with one list of inputs per device (replicas × partitions), giving one list of results each. On a GPU
+   * the call, which takes milliseconds for a large program, is made by another thread. No input may be disposed
+   * before it is over.
+   */
+  executeOnDevices(inputs: readonly (readonly PjrtBuffer[])[]): Promise<PjrtBuffer[][]>;
   dispose(): void;
 }
 

@@ -268,7 +268,7 @@ describe.skipIf(withoutPlugin)('several clients', () => {
       two.upload(new Float32Array(4).fill(device), 'f32', [4], device),
       two.upload(new Float32Array(4).fill(1), 'f32', [4], device),
     ]);
-    const outputs = both.executeOnDevices(inputs);
+    const outputs = await both.executeOnDevices(inputs);
     expect(await Promise.all(outputs.map((row) => row[1]!.read()))).toEqual([
       Float32Array.of(4),
       Float32Array.of(8),
