@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto';
 import { copyFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { setImmediate as yieldToEvents } from 'node:timers/promises';
 import { numericsError } from '../errors.js';
 import {
   type CheckpointState,
@@ -48,7 +50,7 @@ export async function writeCheckpoint(
   const { shape, state } = content;
   const shapes = parameterShapes(shape);
   for (const group of [content.parameters, content.firstMoment, content.secondMoment]) {
-    refuseNonFinite(group, state.step);
+    await refuseNonFinite(group, state.step);
   }
   const folded = foldMup(shape, content.parameters);
   const model = tensorsOf(folded.parameters, parameterShapes(folded.shape));
@@ -71,8 +73,8 @@ export async function writeCheckpoint(
       const files: Record<string, string> = {};
       for (const name of (await readdir(folder)).sort()) files[name] = await sha256File(join(folder, name));
       const tensors = {
-        [basename(paths.model)]: hashesOf(model),
-        [basename(paths.optimizer)]: hashesOf(optimizer),
+        [basename(paths.model)]: await hashesOf(model),
+        [basename(paths.optimizer)]: await hashesOf(optimizer),
       };
       text = stateText({ schemaVersion: 1, ...state, files, tensors });
       await writeFile(paths.state, text);
@@ -93,13 +95,23 @@ export async function dropOldStates(run: string, keepState: number): Promise<voi
   }
 }
 
-function refuseNonFinite(parameters: HostParameters, step: number): void {
+/** Elements looked at between two turns of the event loop, by which a training run goes on meanwhile. */
+const ELEMENTS_A_TURN = 2 ** 18;
+
+async function refuseNonFinite(parameters: HostParameters, step: number): Promise<void> {
   for (const [name, values] of Object.entries(parameters)) {
-    if (!values.every(Number.isFinite)) {
-      throw numericsError(`The tensor ${name} holds values that are not finite after step ${step}.`, {
-        code: 'non-finite',
-        suggestions: ['Lower --learning-rate, or clip harder with --clip.'],
-      });
+    for (let from = 0; from < values.length; from += ELEMENTS_A_TURN) {
+      const part = values.subarray(from, from + ELEMENTS_A_TURN);
+      let sum = 0;
+      // 0 for every finite value, NaN for any other.
+      for (let i = 0; i < part.length; i++) sum += part[i]! * 0;
+      if (Number.isNaN(sum)) {
+        throw numericsError(`The tensor ${name} holds values that are not finite after step ${step}.`, {
+          code: 'non-finite',
+          suggestions: ['Lower --learning-rate, or clip harder with --clip.'],
+        });
+      }
+      await yieldToEvents();
     }
   }
 }
@@ -117,13 +129,18 @@ function tensorsOf(
   );
 }
 
-const hashesOf = (tensors: ReadonlyMap<string, TensorToWrite>): Record<string, string> =>
-  Object.fromEntries(
-    [...tensors].map(([name, { data }]) => [
-      name,
-      sha256(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)),
-    ]),
-  );
+async function hashesOf(tensors: ReadonlyMap<string, TensorToWrite>): Promise<Record<string, string>> {
+  const hashes: Record<string, string> = {};
+  for (const [name, { data }] of tensors) {
+    const hash = createHash('sha256');
+    for (let from = 0; from < data.length; from += ELEMENTS_A_TURN) {
+      hash.update(data.subarray(from, from + ELEMENTS_A_TURN));
+      await yieldToEvents();
+    }
+    hashes[name] = hash.digest('hex');
+  }
+  return hashes;
+}
 
 const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
 

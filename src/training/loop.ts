@@ -8,7 +8,7 @@ import { type AdamwState, biasCorrections } from './adamw.js';
 import type { TrainingData } from './data.js';
 import { shardOf } from './devices.js';
 import { learningRateAt } from './schedule.js';
-import { compileStep, compileValidation, layoutFor } from './step.js';
+import { compileSnapshot, compileStep, compileValidation, layoutFor } from './step.js';
 import { type Validation, validate } from './validate.js';
 
 /** What a step tells once its values have arrived, some steps after it was queued. */
@@ -33,6 +33,12 @@ export interface HostState {
  */
 const STEPS_IN_FLIGHT = 3;
 
+/** A state on its way to the host. */
+export interface Captured {
+  /** Rejects when the device fails before all values have arrived. */
+  readonly host: Promise<HostState>;
+}
+
 /** The state of training on a device, and the programs that advance and judge it. */
 export interface Trainer {
   /** Steps queued so far. */
@@ -43,8 +49,11 @@ export interface Trainer {
   drain(): Promise<void>;
   /** Call drained. */
   validate(): Promise<Validation>;
-  /** Copies the state to the host. Call drained. */
-  download(): Promise<HostState>;
+  /**
+   * Takes the state as it is now; its values come to the host while steps go on, where the device has room for a
+   * second state meanwhile.
+   */
+  capture(): Promise<Captured>;
   dispose(): void;
 }
 
@@ -108,6 +117,22 @@ export function createTrainer(options: TrainerOptions): Trainer {
     if (failure) throw failure;
   };
 
+  const download = async ({ parameters, firstMoment, secondMoment }: AdamwState): Promise<HostState> => ({
+    parameters: await layout.download(parameters),
+    firstMoment: await layout.download(firstMoment),
+    secondMoment: await layout.download(secondMoment),
+  });
+  let snapshot: ReturnType<typeof compileSnapshot> | undefined;
+  const { parameters } = options.state;
+  // The moments are as large as the parameters.
+  const stateBytes = 3 * Object.values(parameters).reduce((sum, { byteLength }) => sum + byteLength, 0);
+  /** Whether a second state fits beside the most that a step has taken; only devices with a memory of their own say. */
+  const hasRoomForTwo = (): boolean => {
+    const { peakBytes, bytesLimit } = engine.memory();
+    if (step === options.step || peakBytes === undefined || bytesLimit === undefined) return false;
+    return peakBytes + stateBytes < bytesLimit;
+  };
+
   return {
     get step() {
       return step;
@@ -135,13 +160,18 @@ export function createTrainer(options: TrainerOptions): Trainer {
     },
     drain: () => settle(0),
     validate: () => validate(engine, validation, state.parameters, data, rows),
-    download: async () => ({
-      parameters: await layout.download(state.parameters),
-      firstMoment: await layout.download(state.firstMoment),
-      secondMoment: await layout.download(state.secondMoment),
-    }),
+    async capture() {
+      if (!hasRoomForTwo()) return { host: Promise.resolve(await download(state)) };
+      snapshot ??= compileSnapshot(engine, config);
+      const copy = await snapshot.run(state, []);
+      const host = download(copy).finally(() => disposeTree(copy));
+      // Awaited by whoever writes it, perhaps later: a rejection until then is not unhandled.
+      host.catch(() => undefined);
+      return { host };
+    },
     dispose() {
       batch?.dispose();
+      snapshot?.dispose();
       disposeTree(state);
       program.dispose();
       validation.dispose();

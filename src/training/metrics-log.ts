@@ -24,18 +24,25 @@ export function openMetricsLog(run: string, tensorboard?: TensorboardLog): Metri
   const path = runPaths(run).metrics;
   let waiting: MetricsRow[] = [];
   let flushedAt = performance.now();
+  // Rows go to the file in their order, whoever asks while others are still being written.
+  let writing: Promise<void> = Promise.resolve();
+  const write = async (sync: boolean): Promise<void> => {
+    const rows = waiting;
+    waiting = [];
+    flushedAt = performance.now();
+    if (rows.length > 0) await appendJsonl(path, rows);
+    if (rows.length > 0) await tensorboard?.write(rows);
+    if (sync) await syncFile(path);
+  };
   return {
     add: (row) => {
       waiting.push(row);
     },
     isDue: () => waiting.length > 0 && performance.now() - flushedAt > FLUSH_MS,
-    async flush(sync = false) {
-      const rows = waiting;
-      waiting = [];
-      flushedAt = performance.now();
-      if (rows.length > 0) await appendJsonl(path, rows);
-      if (rows.length > 0) await tensorboard?.write(rows);
-      if (sync) await syncFile(path);
+    flush(sync = false) {
+      const turn = writing.then(() => write(sync));
+      writing = turn.catch(() => undefined);
+      return turn;
     },
   };
 }

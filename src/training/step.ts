@@ -1,5 +1,6 @@
 import {
   add,
+  clone,
   div,
   mean,
   reshape,
@@ -20,7 +21,7 @@ import type { ModelShape } from '../model/shape.js';
 import { forward, tokenLosses } from '../model/transformer.js';
 import { type AdamwOptions, type AdamwState, adamwStep, type TensorMap } from './adamw.js';
 import { meanOverDevices, shardedAdamwStep, shardOf } from './devices.js';
-import { flatLayout, type StateLayout, separateLayout } from './state-layout.js';
+import { flatLayout, type SplitOf, type StateLayout, separateLayout } from './state-layout.js';
 
 export interface StepInput {
   readonly [key: string]: Tensor;
@@ -104,11 +105,30 @@ export function compileStep(engine: Engine, config: Config): Program<AdamwState,
   return engine.compile(step, {
     name: 'train-step',
     donate: true,
-    splitResults: (path) => {
-      const moment = /^state\.(?:first|second)Moment\.(.*)$/.exec(path)?.[1];
-      return moment === undefined ? undefined : shard?.(moment);
-    },
+    splitResults: momentSplits(shard),
   });
+}
+
+/** How the moments among a program's results lie on the devices, by their paths. */
+const momentSplits =
+  (shard: SplitOf | undefined) =>
+  (path: string): number | undefined => {
+    const moment = /(?:^|\.)(?:first|second)Moment\.(.*)$/.exec(path)?.[1];
+    return moment === undefined ? undefined : shard?.(moment);
+  };
+
+/** Copies the state on its device: steps may go on with the one while the other is read. */
+export function compileSnapshot(engine: Engine, config: Config): Program<AdamwState, [], AdamwState> {
+  const copies = (map: TensorMap): TensorMap =>
+    Object.fromEntries(Object.entries(map).map(([name, tensor]) => [name, clone(tensor)]));
+  return engine.compile(
+    ({ parameters, firstMoment, secondMoment }: AdamwState): AdamwState => ({
+      parameters: copies(parameters),
+      firstMoment: copies(firstMoment),
+      secondMoment: copies(secondMoment),
+    }),
+    { name: 'snapshot', splitResults: momentSplits(shardOf(engine, config)) },
+  );
 }
 
 /**

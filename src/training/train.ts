@@ -1,22 +1,20 @@
 import { mkdir, rm } from 'node:fs/promises';
-import { basename, resolve } from 'node:path';
 import { setImmediate as yieldToEvents } from 'node:timers/promises';
-import type { HuggingFaceOptions } from '../checkpoint/hugging-face.js';
-import { type CheckpointToWrite, dropOldStates, writeCheckpoint } from '../checkpoint/write.js';
-import { type Config, configHash, shapeOf } from '../config.js';
+import { type Config, shapeOf } from '../config.js';
 import { type Engine, openEngine } from '../engine/index.js';
 import { inputError } from '../errors.js';
-import { type CheckpointState, listCheckpoints, runPaths } from '../files/run.js';
+import { listCheckpoints, runPaths } from '../files/run.js';
 import { withFile } from '../io/file-error.js';
 import type { Lock } from '../io/lock.js';
 import { printable } from '../io/printable.js';
 import { initialParameters, parameterShapes } from '../model/parameters.js';
 import { checkpointSteps } from './checkpoint-schedule.js';
+import { type Clock, startClock } from './clock.js';
 import { openTrainingData, type TrainingData } from './data.js';
 import { requireEqualShares } from './devices.js';
 import type { OnTrainEvent } from './events.js';
 import { lockRun } from './lock.js';
-import { createTrainer, type HostState, type StepReport, type Trainer } from './loop.js';
+import { createTrainer, type HostState, type StepReport } from './loop.js';
 import { type MetricsLog, openMetricsLog, rewindMetrics } from './metrics-log.js';
 import { isDone, nameLastGood, writeDone, writeFailure } from './outcome.js';
 import { startSession } from './provenance.js';
@@ -30,6 +28,7 @@ import {
   removeLeftovers,
   writeRunConfig,
 } from './run-folder.js';
+import { checkpointSaver } from './saver.js';
 import { phaseAt } from './schedule.js';
 import { openTensorboard } from './tensorboard.js';
 
@@ -204,18 +203,25 @@ async function trainSteps(
       await trainer.advance();
       // Lets signals and timers in: an engine on this thread would never.
       await yieldToEvents();
+      saver.check();
       const stopping = signal?.aborted ?? false;
       const scheduled = due.has(trainer.step);
       if (scheduled || stopping) {
         await trainer.drain();
         await saver.save(scheduled);
       }
-      if (stopping && trainer.step < steps) return 'interrupted';
+      if (stopping && trainer.step < steps) {
+        await saver.settled();
+        return 'interrupted';
+      }
       if (log.isDue()) await log.flush();
     }
     await trainer.drain();
+    await saver.settled();
     return 'done';
   } finally {
+    // A checkpoint that was begun is finished, or what is there of it removed, whatever else went wrong.
+    await saver.settled().catch(() => undefined);
     await log.flush();
     trainer.dispose();
   }
@@ -241,37 +247,6 @@ export function freshState(config: Config): HostState {
       Object.keys(parameterShapes(shape)).map((name) => [name, new Float32Array(parameters[name]!.length)]),
     );
   return { parameters, firstMoment: zeros(), secondMoment: zeros() };
-}
-
-/** Training time: earlier sessions' and this one's, with saving and validation counted but not in the rate. */
-interface Clock {
-  elapsed(): number;
-  /** Steps a second since the last call, pauses left out. */
-  rate(step: number): number;
-  pause<T>(work: () => Promise<T>): Promise<T>;
-}
-
-function startClock(before: number, fromStep: number): Clock {
-  const start = performance.now();
-  let mark = start;
-  let markedStep = fromStep;
-  return {
-    elapsed: () => before + (performance.now() - start) / 1000,
-    rate(step) {
-      const now = performance.now();
-      const rate = (step - markedStep) / Math.max((now - mark) / 1000, 1e-9);
-      [mark, markedStep] = [now, step];
-      return rate;
-    },
-    async pause(work) {
-      const from = performance.now();
-      try {
-        return await work();
-      } finally {
-        mark += performance.now() - from;
-      }
-    },
-  };
 }
 
 function logStep(
@@ -301,79 +276,6 @@ function logStep(
   };
   log.add(row);
   onEvent({ type: 'logged', row });
-}
-
-interface SaverParts {
-  trainer: Trainer;
-  log: MetricsLog;
-  clock: Clock;
-  point: ResumePoint | undefined;
-}
-
-/** Saves checkpoints of a session, each naming the one before as its parent. */
-function checkpointSaver(session: SessionOptions, { trainer, log, clock, point }: SaverParts) {
-  const { out: run, config, data, lock, onEvent = () => {} } = session;
-  let parent: CheckpointState['parent'] = point
-    ? { checkpoint: point.checkpoint.name, stateSha256: point.stateSha256 }
-    : null;
-  const separator = data.manifest.tokenizer.separator;
-  const model: HuggingFaceOptions = {
-    seqLen: config.seqLen,
-    initialDeviation: config.initStdFfn,
-    endOfText: separator.id,
-  };
-
-  const save = async (scheduled: boolean): Promise<void> => {
-    await lock.check();
-    const { step } = trainer;
-    const tokens = step * config.batchTokens;
-    // Off the schedule only the state counts: the log stays what an uninterrupted run would have written.
-    const validation = scheduled ? await trainer.validate() : undefined;
-    if (validation) {
-      log.add({
-        step,
-        tokens,
-        validation_loss_nats_per_token: validation.lossNatsPerToken,
-        validation_bits_per_byte: validation.bitsPerByte,
-        validation_tokens: validation.tokens,
-        elapsed_seconds: clock.elapsed(),
-      });
-    }
-    // On the disk before the checkpoint is: a run resumed from it must find every row up to it.
-    await log.flush(true);
-    const content: CheckpointToWrite = {
-      run,
-      shape: shapeOf(config),
-      ...(await trainer.download()),
-      tokenizer: data.tokenizerPath,
-      model,
-      state: {
-        runId: basename(resolve(run)),
-        step,
-        tokens,
-        elapsedSeconds: clock.elapsed(),
-        phase: phaseAt(config, tokens),
-        configSha256: configHash(config),
-        dataSha256: data.manifest.sha256,
-        tokenizerSha256: data.manifest.tokenizer.sha256,
-        loader: { generator: 'threefry2x32-20', seed: config.seed, nextStep: step },
-        validationLossNatsPerToken: validation?.lossNatsPerToken ?? null,
-        scheduled,
-        parent,
-      },
-    };
-    const { path, stateSha256 } = await writeCheckpoint(content);
-    parent = { checkpoint: basename(path), stateSha256 };
-    await dropOldStates(run, config.keepState);
-    onEvent({
-      type: 'checkpoint',
-      path,
-      step,
-      tokens,
-      validationLoss: validation?.lossNatsPerToken ?? null,
-    });
-  };
-  return { save: (scheduled: boolean) => clock.pause(() => save(scheduled)) };
 }
 
 async function finishedResult(run: string, config: Config): Promise<TrainResult> {

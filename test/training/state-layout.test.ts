@@ -32,7 +32,7 @@ async function trained(config: Config, prefersFewOps: boolean) {
   for (let i = 0; i < 5; i++) await trainer.advance();
   await trainer.drain();
   const { lossNatsPerToken } = await trainer.validate();
-  const state = await trainer.download();
+  const state = await (await trainer.capture()).host;
   trainer.dispose();
   expect(engine.memory().liveTensors).toBe(before);
   return { losses, state, lossNatsPerToken };

@@ -88,10 +88,10 @@ export class XlaBackend extends KernelBackend {
   }
 
   /** A tensor that owns device buffers. */
-  deviceTensor(value: DeviceValue): Tensor {
-    const { element, shape } = value.type;
-    const dataId = this.#hold({ kind: 'device', ...value });
-    return tfjs().makeTensorFromTensorInfo({ dataId, shape: [...shape], dtype: dtypeOf(element) }, this);
+  deviceTensor({ type, buffers, split }: DeviceValue): Tensor {
+    const dataId = this.#hold({ kind: 'device', type, buffers, split });
+    const info = { dataId, shape: type.shape as number[], dtype: dtypeOf(type.element) };
+    return tfjs().makeTensorFromTensorInfo(info, this);
   }
 
   /** Another tensor on the same value. */

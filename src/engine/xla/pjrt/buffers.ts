@@ -30,6 +30,8 @@ export class OwnedBuffer implements PjrtBuffer {
     readonly handle: Handle,
     readonly elementType: ElementType,
     readonly shape: readonly number[],
+    /** See `Batch`. */
+    readonly batch: Batch,
   ) {}
 
   get device(): number {
@@ -82,12 +84,23 @@ export class OwnedBuffer implements PjrtBuffer {
   }
 }
 
+/**
+ * Buffers that came together and are given up together, once none of them can be reached any more: a step's results
+ * are hundreds, and an entry in the safety net for each cost as much as the step's other objects.
+ */
+export type Batch = object;
+
 export interface BufferPool {
   readonly live: number;
   /** What the buffers alive on a device hold. */
   bytesOn(device: number): number;
-  /** Takes ownership of a plugin's buffer. */
-  adopt(address: bigint, elementType: ElementType, shape: readonly number[], device: number): OwnedBuffer;
+  /** Takes ownership of a plugin's buffers, which come together: a function that takes one. */
+  adopter(): (
+    address: bigint,
+    elementType: ElementType,
+    shape: readonly number[],
+    device: number,
+  ) => OwnedBuffer;
   upload(values: HostValues, elementType: ElementType, shape: readonly number[], device: number): OwnedBuffer;
   /** The owned buffer behind an interface, if it is of this pool. */
   owned(buffer: PjrtBuffer): OwnedBuffer | undefined;
@@ -123,14 +136,18 @@ export function createBufferPool(
   };
   const owner: Owner = { api, reads, free, forget };
   // Garbage collection comes far too late to free device memory in time; this only limits the damage of a leak.
-  const safetyNet = new FinalizationRegistry<Handle>(free);
+  const safetyNet = new FinalizationRegistry<Handle[]>((handles) => handles.forEach(free));
 
-  function adopt(address: bigint, elementType: ElementType, shape: readonly number[], device: number) {
-    const handle: Handle = { address, device, byteLength: byteLengthOf(elementType, shape) };
-    live.add(handle);
-    const buffer = new OwnedBuffer(owner, handle, elementType, shape);
-    safetyNet.register(buffer, handle);
-    return buffer;
+  function adopter(): ReturnType<BufferPool['adopter']> {
+    const batch: Batch = {};
+    const handles: Handle[] = [];
+    safetyNet.register(batch, handles);
+    return (address, elementType, shape, device) => {
+      const handle: Handle = { address, device, byteLength: byteLengthOf(elementType, shape) };
+      live.add(handle);
+      handles.push(handle);
+      return new OwnedBuffer(owner, handle, elementType, shape, batch);
+    };
   }
 
   return {
@@ -142,7 +159,7 @@ export function createBufferPool(
       for (const handle of live) if (handle.device === device) bytes += handle.byteLength;
       return bytes;
     },
-    adopt,
+    adopter,
     upload(values, elementType, shape, device) {
       checkValues(values, elementType, shape);
       const onDevice = devices[device];
@@ -165,7 +182,7 @@ export function createBufferPool(
         .run(doing);
       // Already over, by the semantics asked for: waiting frees the event.
       reads.wait(call.get('doneWithHostBuffer'), doing).catch(() => {});
-      return adopt(call.get('buffer'), elementType, [...shape], device);
+      return adopter()(call.get('buffer'), elementType, [...shape], device);
     },
     owned: (buffer) => (buffer instanceof OwnedBuffer && buffer.owner === owner ? buffer : undefined),
     destroy,

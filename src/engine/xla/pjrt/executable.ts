@@ -120,8 +120,9 @@ export function createExecutable(parts: ExecutableParts): PjrtExecutable {
     queue.add([...events], doing, () => {
       for (const address of spent) pool.destroy(address);
     });
+    const adopt = pool.adopter();
     return outs.lists.map((row, device) =>
-      outputSpecs.map(({ elementType, shape }, index) => pool.adopt(row[index]!, elementType, shape, device)),
+      outputSpecs.map(({ elementType, shape }, index) => adopt(row[index]!, elementType, shape, device)),
     );
   }
 
