@@ -5,14 +5,13 @@ import { openTokens } from './tokens.js';
 
 /** The first `count` ids of the training split as text, decoded by the corpus's own tokenizer. */
 export async function sampleText(corpus: string, count: number): Promise<string> {
-  const { tokenizer } = await readManifest(corpus);
-  const { decode } = await loadTokenizer(join(corpus, TOKENIZER_FILE), {
-    separator: tokenizer.separator.token,
-  });
+  const { separator } = (await readManifest(corpus)).tokenizer;
+  const tokenizer = await loadTokenizer(join(corpus, TOKENIZER_FILE), { separator: separator.token });
   const source = await openTokens(corpus, 'train');
   try {
-    return await decode(source.read(0, Math.min(count, source.length)));
+    return await tokenizer.decode(source.read(0, Math.min(count, source.length)));
   } finally {
     source.close();
+    tokenizer.close();
   }
 }

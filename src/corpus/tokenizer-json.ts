@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { inputError } from '../errors.js';
 import { checkValue, parseJson, readTextFile } from '../io/json.js';
 import { printable } from '../io/printable.js';
+import { cutRule } from './pieces.js';
 
 /** The largest published tokenizer.json have about 35 MB. */
 const MAX_TOKENIZER_BYTES = 128 * 2 ** 20;
@@ -85,6 +86,30 @@ function strayTemplateToken(processor: unknown): string | undefined {
   return [...template.single, ...template.pair]
     .map((part) => templatePart.safeParse(part).data?.SpecialToken.id)
     .find((id) => id !== undefined && !Object.hasOwn(template.special_tokens, id));
+}
+
+/**
+ * Whether a tokenizer is made of parts that the native library is known to take whatever their content: byte-level
+ * BPE with the word pattern of GPT-2, GPT-4, Llama 3 or Qwen, and all of ours. Found by fuzzing: of the others it
+ * ends its process over lengths of affixes, damaged tables of normalisers, and some texts.
+ */
+export function isOfKnownMake(json: TokenizerJson): boolean {
+  const { type, continuing_subword_prefix: prefix, end_of_word_suffix: suffix } = json.model;
+  return (
+    type === 'BPE' &&
+    !prefix &&
+    !suffix &&
+    cutRule(json) !== 'none' &&
+    isKnownProcessor(json.post_processor) &&
+    (!json.decoder || json.decoder.type === 'ByteLevel')
+  );
+}
+
+function isKnownProcessor(processor: unknown): boolean {
+  if (!processor) return true;
+  const sequence = sequenceSchema.safeParse(processor).data;
+  if (sequence) return sequence.processors.every(isKnownProcessor);
+  return ['ByteLevel', 'TemplateProcessing'].includes((processor as { type: string }).type);
 }
 
 /** One more than the largest id: the rows that an embedding needs, also where ids leave gaps. */

@@ -1,8 +1,11 @@
-import { engineError, inputError } from '../errors.js';
+import { createRequire } from 'node:module';
+import { engineError, inputError, SparselawError } from '../errors.js';
 import { sha256 } from '../io/hash.js';
 import { printable } from '../io/printable.js';
+import { hostedBackend } from './hosted-tokenizer.js';
 import { type CutRule, cutRule } from './pieces.js';
 import {
+  isOfKnownMake,
   parseTokenizer,
   readTokenizerFile,
   separatorOf,
@@ -28,13 +31,16 @@ export interface Tokenizer {
   implementation: Implementation;
   encodeBatch(texts: readonly string[]): Promise<Uint32Array[]>;
   decode(ids: ArrayLike<number>): Promise<string>;
+  /** Ends the process in which it may run; without it that ends with ours. */
+  close(): void;
 }
 
 export type Implementation = 'native' | 'javascript';
 
-interface Backend {
+export interface Backend {
   encode(texts: readonly string[], addSpecialTokens: boolean): Promise<Uint32Array[]>;
   decode(ids: number[]): Promise<string>;
+  close?(): void;
 }
 
 export interface LoadOptions {
@@ -68,17 +74,49 @@ async function openTokenizer(file: TokenizerFile, options: LoadOptions): Promise
     });
   }
   const { backend, implementation } = await openBackend(file, options.implementation);
+  const vocabSize = vocabSizeOf(file.json);
+  const bosId = await attempt(file, () => leadingId(backend)).catch((error) => {
+    backend.close?.();
+    throw error;
+  });
   return {
     text: file.text,
     sha256: sha256(file.text),
-    vocabSize: vocabSizeOf(file.json),
+    vocabSize,
     separator,
-    bosId: await leadingId(backend),
+    bosId,
     cutRule: cutRule(file.json),
     implementation,
-    encodeBatch: (texts) => backend.encode(texts, false),
-    decode: (ids) => backend.decode(Array.from(ids)),
+    encodeBatch: (texts) =>
+      attempt(file, async () => {
+        const encoded = await backend.encode(texts, false);
+        for (const ids of encoded) requireWithin(ids, vocabSize);
+        return encoded;
+      }),
+    decode: (ids) => attempt(file, () => backend.decode(Array.from(ids))),
+    close: () => backend.close?.(),
   };
+}
+
+/** What the libraries throw says what is wrong with the file. @throws SparselawError (status 3) */
+async function attempt<T>({ path }: TokenizerFile, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof SparselawError) throw error;
+    throw inputError(`${printable(path)} is no tokenizer: ${printable((error as Error).message)}.`, {
+      code: 'bad-tokenizer',
+      cause: error,
+    });
+  }
+}
+
+/** The library numbers added tokens anew where the file's numbers do not fit. */
+function requireWithin(ids: Uint32Array, vocabSize: number): void {
+  for (let i = 0; i < ids.length; i++) {
+    if (ids[i]! >= vocabSize)
+      throw new Error(`it gives the id ${ids[i]}, but its largest is ${vocabSize - 1}`);
+  }
 }
 
 /** The id that stands before a text only when special tokens are added. */
@@ -94,14 +132,12 @@ async function openBackend(file: TokenizerFile, wanted?: Implementation) {
   const implementation: Implementation = native ? 'native' : 'javascript';
   // Padding and truncation, which a tokenizer.json may carry, would change what is counted.
   const text = JSON.stringify({ ...(JSON.parse(file.text) as object), truncation: null, padding: null });
-  try {
-    return { backend: native ? nativeBackend(native, text) : await scriptBackend(text), implementation };
-  } catch (error) {
-    throw inputError(`${printable(file.path)} is no tokenizer: ${printable((error as Error).message)}.`, {
-      code: 'bad-tokenizer',
-      cause: error,
-    });
-  }
+  const backend = await attempt(file, async () => {
+    if (!native) return scriptBackend(text);
+    if (isOfKnownMake(file.json)) return nativeBackend(native, text);
+    return hostedBackend(createRequire(import.meta.url).resolve('tokenizers'), text, file.path);
+  });
+  return { backend, implementation };
 }
 
 /** The part of the `tokenizers` package that is used here (its own types do not survive `nodenext`). */

@@ -1,9 +1,9 @@
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
-import type { CsvError } from 'csv-parse';
 import { inputError, SparselawError } from '../errors.js';
 import { type Fit, type FitFile, fitFileSchema } from '../files/fit.js';
+import { csvError, MAX_RECORD_CHARACTERS } from '../io/csv-error.js';
 import { withFile } from '../io/file-error.js';
 import { readJson } from '../io/json.js';
 import { printable } from '../io/printable.js';
@@ -52,7 +52,7 @@ async function readCsvRows(path: string, visitor: RowVisitor): Promise<void> {
     // Only whole lines: a # inside a cell is text.
     comment_no_infix: true,
     record_delimiter: ['\r\n', '\n'],
-    max_record_size: 1_000_000,
+    max_record_size: MAX_RECORD_CHARACTERS,
     on_record: (cells: string[], { lines }) => {
       if (header) {
         visitor.row(cells, lines);
@@ -68,7 +68,7 @@ async function readCsvRows(path: string, visitor: RowVisitor): Promise<void> {
   try {
     await withFile('read', path, () => pipeline(createReadStream(path, { highWaterMark: 2 ** 20 }), parser));
   } catch (error) {
-    throw csvError(error as CsvError & { lines?: number }, path);
+    throw csvError(error, path);
   }
   if (!header) throw inputError(`${printable(path)} holds no header row.`, { code: 'empty-table' });
 }
@@ -80,19 +80,6 @@ function checkHeader(header: string[], path: string): void {
       code: 'duplicate-column',
     });
   }
-}
-
-function csvError(error: CsvError & { lines?: number }, path: string): unknown {
-  if (error instanceof SparselawError || !error.code?.startsWith('CSV_')) return error;
-  const says: Record<string, string> = {
-    CSV_RECORD_INCONSISTENT_FIELDS_LENGTH: 'the row has another number of cells than the header',
-    CSV_QUOTE_NOT_CLOSED: 'a quote is opened and never closed',
-    CSV_INVALID_CLOSING_QUOTE: 'text follows a closing quote',
-    INVALID_OPENING_QUOTE: 'a quote stands inside an unquoted cell',
-  };
-  const where = error.lines === undefined ? '' : `, line ${error.lines}`;
-  const what = says[error.code] ?? printable(error.message);
-  return inputError(`${printable(path)}${where}: ${what}.`, { code: 'bad-csv', cause: error });
 }
 
 async function readParquetRows(path: string, visitor: RowVisitor): Promise<void> {

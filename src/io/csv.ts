@@ -1,12 +1,11 @@
-import { type CsvError, parse } from 'csv-parse/sync';
+import { parse } from 'csv-parse/sync';
 import { inputError } from '../errors.js';
+import { csvError, MAX_RECORD_CHARACTERS } from './csv-error.js';
 import { readTextFile } from './json.js';
 import { printable } from './printable.js';
 
 /** A table is held in memory whole; V8's longest string is just above this. */
 const MAX_CSV_BYTES = 2 ** 29 - 1;
-/** No honest cell is longer; csv-parse stops there instead of swallowing the file after a stray quote. */
-const MAX_RECORD_CHARACTERS = 1_000_000;
 
 export interface CsvTable {
   columns: string[];
@@ -45,7 +44,7 @@ export function parseCsv(text: string, path: string): CsvTable {
       },
     });
   } catch (error) {
-    throw csvError(error as CsvError & { lines?: number }, path);
+    throw csvError(error, path);
   }
   const [columns, ...cells] = records;
   if (!columns) {
@@ -63,21 +62,6 @@ export function parseCsv(text: string, path: string): CsvTable {
     return object;
   });
   return { columns, rows, lines: lines.slice(1) };
-}
-
-function csvError(error: CsvError & { lines?: number }, path: string): Error {
-  const where = error.lines === undefined ? '' : `, line ${error.lines}`;
-  const says: Record<string, string> = {
-    CSV_RECORD_INCONSISTENT_FIELDS_LENGTH: 'the row has another number of cells than the header',
-    CSV_RECORD_INCONSISTENT_COLUMNS: 'the row has another number of cells than the header',
-    CSV_QUOTE_NOT_CLOSED: 'a quote is opened and never closed',
-    CSV_INVALID_CLOSING_QUOTE: 'text follows a closing quote',
-    INVALID_OPENING_QUOTE: 'a quote stands inside an unquoted cell',
-    CSV_MAX_RECORD_SIZE: `a row is longer than ${MAX_RECORD_CHARACTERS} characters`,
-  };
-  if (!error.code?.startsWith('CSV_') && !Object.hasOwn(says, error.code)) return error;
-  const message = says[error.code] ?? printable(error.message);
-  return inputError(`${printable(path)}${where}: ${message}.`, { code: 'bad-csv', cause: error });
 }
 
 /** CSV text with LF line ends; cells are quoted where they must be. Missing cells are empty. */

@@ -36,7 +36,7 @@ export async function textStream(file: string, checkpoint: string, vocabSize: nu
   const path = join(checkpoint, 'tokenizer.json');
   const tokenizer = await loadTokenizer(path);
   const text = await readTextFile(file, { maxBytes: MAX_TEXT_BYTES });
-  const [encoded] = await tokenizer.encodeBatch([text]);
+  const [encoded] = await tokenizer.encodeBatch([text]).finally(tokenizer.close);
   const ids = Int32Array.from(encoded!);
   requireKnown(ids, vocabSize, `${printable(path)} gives`);
   return { ids, sha256: await sha256File(file), source: file, bosId: tokenizer.bosId };

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cutRule } from '../../src/corpus/pieces.js';
 import { loadTokenizer, tokenizerFromText } from '../../src/corpus/tokenizer.js';
-import { parseTokenizer, tokenizerJsonSchema } from '../../src/corpus/tokenizer-json.js';
+import { isOfKnownMake, parseTokenizer, tokenizerJsonSchema } from '../../src/corpus/tokenizer-json.js';
 import { byteSymbols, trainTokenizer } from '../../src/corpus/train-tokenizer.js';
 
 const fixtures = resolve(import.meta.dirname, '../../fixtures');
@@ -116,6 +116,31 @@ describe('what is no tokenizer', () => {
         /names <\|begin_of_text\|>, which it does not define/,
       );
     }
+  });
+
+  it.each([
+    ['pieces of no length', { pre_tokenizer: { type: 'FixedLength', length: 0 } }, /must be non-zero/],
+    ['a prefix longer than tokens', { model: { continuing_subword_prefix: 'prefix' } }, /range|slice/],
+  ])('is refused where the library would end our process: %s', async (_, change, message) => {
+    const json = JSON.parse(readFileSync(GIVEN, 'utf8'));
+    const model = { ...json.model, ...('model' in change ? change.model : {}) };
+    const path = join(folder, 'panics.json');
+    writeFileSync(path, JSON.stringify({ ...json, ...change, model }));
+    const error = await loadTokenizer(path).catch((thrown) => thrown);
+    expect(error).toMatchObject({ exitStatus: 3, code: 'bad-tokenizer' });
+    expect(error.message).toMatch(message);
+  });
+
+  it('is told from one of an unusual make, which is run in a process of its own', async () => {
+    const json = JSON.parse(readFileSync(GIVEN, 'utf8'));
+    const text = JSON.stringify({ ...json, normalizer: { type: 'Lowercase' } });
+    const [hosted, known] = [await tokenizerFromText(text, 't.json'), await loadTokenizer(GIVEN)];
+    expect([isOfKnownMake(parseTokenizer(text, '').json), isOfKnownMake(json)]).toEqual([false, true]);
+    const [ids] = await hosted.encodeBatch(['It Was A Bright Day']);
+    expect([ids]).toEqual(await known.encodeBatch(['it was a bright day']));
+    expect(await hosted.decode(ids!)).toBe('it was a bright day');
+    hosted.close();
+    await expect(hosted.encodeBatch(['a'])).rejects.toMatchObject({ exitStatus: 3 });
   });
 
   it('is refused when it lacks the separator asked for', async () => {

@@ -1,8 +1,9 @@
-import { cpSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type fc from 'fast-check';
-import { openForeign } from '../../src/checkpoint/foreign.js';
+import { openForeign, weightFiles } from '../../src/checkpoint/foreign.js';
 import { readOwnShape } from '../../src/checkpoint/hugging-face.js';
 import { readTrainingState } from '../../src/checkpoint/read.js';
 import { verifyCheckpoint } from '../../src/checkpoint/verify.js';
@@ -19,11 +20,16 @@ import { readSeries } from '../../src/fit/read-series.js';
 import { readCsv } from '../../src/io/csv.js';
 import { readJson } from '../../src/io/json.js';
 import { readJsonl } from '../../src/io/jsonl.js';
+import { lockHolder } from '../../src/io/lock.js';
 import { openShard } from '../../src/io/token-shard.js';
 import { readSources } from '../../src/report/inputs.js';
 import { readGridFile } from '../../src/sweep/grid-file.js';
+import { sweepStatus } from '../../src/sweep/status.js';
+import { emptyStatus, readStatus, writeStatus } from '../../src/sweep/status-file.js';
+import { readSweep, writeSweep } from '../../src/sweep/sweep-file.js';
 import { root } from '../cli/cli.js';
 import { mutatedBytes, mutatedJson } from './hostile.js';
+import { OTHER_TOKENIZERS } from './tokenizers.js';
 
 /** One kind of file that strangers may hand us, and every reader that meets it. */
 export interface Format {
@@ -37,7 +43,7 @@ export interface Format {
 }
 
 /** @param study a folder with a corpus, the trained and measured run `relu` and its table, see `prepareTable` */
-export function formatsOf(study: string, folder: string): Format[] {
+export async function formatsOf(study: string, folder: string): Promise<Format[]> {
   const corpus = join(folder, 'corpus');
   const checkpoints = join(study, 'relu/checkpoints');
   const last = readdirSync(checkpoints).at(-1)!;
@@ -48,6 +54,12 @@ export function formatsOf(study: string, folder: string): Format[] {
   cpSync(join(checkpoints, last), checkpoint, { recursive: true });
   cpSync(join(root, 'fixtures/parity/families/llama'), foreign, { recursive: true });
   cpSync(join(study, 'relu'), run, { recursive: true });
+  const sweep = join(folder, 'sweep');
+  await writeOneSweep(sweep);
+  const readForeign = async () => {
+    const { shapes, read } = await openForeign(foreign);
+    for (const name of Object.keys(shapes)) await read(name);
+  };
 
   const jsonFile = (
     name: string,
@@ -58,6 +70,7 @@ export function formatsOf(study: string, folder: string): Format[] {
   ): Format => {
     const bytes = readFileSync(source);
     mkdirSync(dirname(target), { recursive: true });
+    writeFileSync(target, bytes);
     const json = source.endsWith('.jsonl') ? bytes.toString().split('\n')[0]! : bytes.toString();
     return { name, path: target, mutated: [mutatedJson(json), mutatedBytes(bytes)], read, weight };
   };
@@ -67,13 +80,10 @@ export function formatsOf(study: string, folder: string): Format[] {
     target: string,
     read: () => Promise<unknown>,
     weight = 1,
-  ): Format => ({
-    name,
-    path: target,
-    mutated: [mutatedBytes(Buffer.from(content))],
-    read,
-    weight,
-  });
+  ): Format => {
+    writeFileSync(target, content);
+    return { name, path: target, mutated: [mutatedBytes(Buffer.from(content))], read, weight };
+  };
   const documents = (path: string) => async () => {
     for await (const { text } of readDocuments(path, { maxExpansion: 100, textField: 'text' })) void text;
   };
@@ -83,26 +93,32 @@ export function formatsOf(study: string, folder: string): Format[] {
   const text = readFileSync(join(root, 'fixtures/tinybooks.valid.txt')).subarray(0, 3000);
   const jsonl = '{"text": "It was a bright cold day"}\n{"text": "in April, \\u00e9t\\u00e9"}\n';
 
+  const readTokenizer = async () => {
+    const tokenizer = await loadTokenizer(files.target('tokenizer.json'));
+    const [ids] = await tokenizer.encodeBatch(['It was a bright cold day<|endoftext|>']);
+    await tokenizer.decode(ids!).finally(tokenizer.close);
+  };
+
   return [
     jsonFile(
       'tokenizer.json',
       join(root, 'fixtures/corpus/tokenizer.json'),
       files.target('tokenizer.json'),
-      async () => {
-        const tokenizer = await loadTokenizer(files.target('tokenizer.json'));
-        const [ids] = await tokenizer.encodeBatch(['It was a bright cold day<|endoftext|>']);
-        await tokenizer.decode(ids!);
-      },
-      0.3,
+      readTokenizer,
+      0.1,
     ),
+    {
+      name: 'tokenizer.json of other makes',
+      path: files.target('tokenizer.json'),
+      mutated: OTHER_TOKENIZERS.map((json) => mutatedJson(JSON.stringify(json))),
+      read: readTokenizer,
+      weight: 0.05,
+    },
     jsonFile(
       'config.json of a foreign model',
       join(foreign, 'config.json'),
       join(foreign, 'config.json'),
-      async () => {
-        const { shapes, read } = await openForeign(foreign);
-        for (const name of Object.keys(shapes)) await read(name);
-      },
+      readForeign,
     ),
     jsonFile(
       'config.json of a checkpoint',
@@ -195,10 +211,17 @@ export function formatsOf(study: string, folder: string): Format[] {
     ),
     bytesFile('plain text', text, files.target('x.txt'), documents(files.target('x.txt'))),
     bytesFile('text in gzip', gzipSync(text), files.target('x.txt.gz'), documents(files.target('x.txt.gz'))),
+    bytesFile(
+      'text in xz',
+      execFileSync('xz', ['--stdout'], { input: text }),
+      files.target('x.txt.xz'),
+      documents(files.target('x.txt.xz')),
+      0.1,
+    ),
     bytesFile('text in jsonl', jsonl, files.target('x.jsonl'), documents(files.target('x.jsonl'))),
     bytesFile(
       'task',
-      '{"question": "2+2?", "choices": ["3", "4"], "answer": 1}\n{"question": "1+1?", "choices": ["2", "4"], "answer": 0}\n',
+      '{"context": "2+2?", "choices": ["3", "4"], "label": 1}\n{"context": "1+1?", "choices": ["2", "4"], "label": 0}\n',
       files.target('task.jsonl'),
       () => readTask(files.target('task.jsonl')),
     ),
@@ -209,5 +232,45 @@ export function formatsOf(study: string, folder: string): Format[] {
       () => verifyCheckpoint(checkpoint),
       0.3,
     ),
+    {
+      name: 'index of shards',
+      path: join(foreign, 'model.safetensors.index.json'),
+      mutated: [mutatedJson('{"metadata": {"total_size": 8}, "weight_map": {"a": "model.safetensors"}}')],
+      read: () => weightFiles(foreign),
+      weight: 1,
+    },
+    bytesFile(
+      'foreign safetensors',
+      readFileSync(join(foreign, 'model.safetensors')),
+      join(foreign, 'model.safetensors'),
+      readForeign,
+      0.5,
+    ),
+    jsonFile('sweep.json', join(sweep, 'sweep.json'), join(sweep, 'sweep.json'), async () => {
+      await sweepStatus(sweep, await readSweep(sweep));
+    }),
+    jsonFile('status of a run', join(sweep, 'status/one.json'), join(sweep, 'status/one.json'), () =>
+      readStatus(sweep, 'one'),
+    ),
+    {
+      name: 'lock',
+      path: join(sweep, 'status/one.lock'),
+      mutated: [mutatedJson('{"id":"0","pid":1,"host":"h","boot":null,"processStart":null}')],
+      read: () => lockHolder(join(sweep, 'status/one.lock')),
+      weight: 1,
+    },
   ];
+}
+
+/** A sweep of one run, as `sweep run` leaves it. */
+async function writeOneSweep(sweep: string): Promise<void> {
+  const config = resolveConfig({
+    file: await readConfigFile(join(sweep, '../relu/config.json')),
+    flags: { data: 'corpus' },
+    corpusVocabSize: 32,
+  });
+  const grid = { path: 'grid.yaml', sha256: '0' };
+  const given = { schemaVersion: 1 as const, grid, folder: '.', measure: [], runs: [{ id: 'one', config }] };
+  await writeSweep(sweep, { table: undefined, fit: undefined, report: undefined, ...given } as never);
+  await writeStatus(sweep, { ...emptyStatus('one'), reason: { code: 'c', message: 'm', exitStatus: 4 } });
 }
