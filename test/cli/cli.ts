@@ -13,16 +13,23 @@ export interface Outcome {
 export interface RunOptions {
   cwd?: string;
   env?: NodeJS.ProcessEnv;
+  /** Kills it (`kill -9`) after so many milliseconds. */
+  killAfterMs?: number;
 }
 
 /** Runs an executable to its end, whatever its status. */
 export function execute(
   file: string,
   args: string[],
-  { cwd = root, env = {} }: RunOptions = {},
+  { cwd = root, env = {}, killAfterMs }: RunOptions = {},
 ): Promise<Outcome> {
   return new Promise((done, fail) => {
-    const child = spawn(file, args, { cwd, env: { ...process.env, NO_COLOR: '1', ...env } });
+    const child = spawn(file, args, {
+      cwd,
+      env: { ...process.env, NO_COLOR: '1', ...env },
+      timeout: killAfterMs,
+      killSignal: 'SIGKILL',
+    });
     const parts = { stdout: '', stderr: '' };
     child.stdout.on('data', (chunk: Buffer) => {
       parts.stdout += chunk;

@@ -1,16 +1,19 @@
 // Preloaded into the program (`NODE_OPTIONS=--import`): counts what the process does to files under one folder, and
 // at the n-th such operation kills the process or lets the operation fail, as a full or failing disk would.
 // A write that is struck leaves half of its bytes. SPARSELAW_FAULT is JSON:
-//   { "under": folder, "kind": "count" | "kill" | "ENOSPC" | "EACCES" | "EIO", "at": 1…, "log": file? }
+//   { "under": folder, "kind": "count" | "kill" | "ENOSPC" | "EACCES" | "EIO", "at": 1…, "log": file?, "in": words? }
 // With "count" each operation is appended to `log`. With an error code every later operation that needs space fails
 // as well: a full disk stays full.
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { resolve, sep } from 'node:path';
 
-// The program's own children and threads run unharmed: one process is struck at a time.
-const { under, kind, at = 0, log } = JSON.parse(process.env.SPARSELAW_FAULT ?? '{}');
-delete process.env.SPARSELAW_FAULT;
+// Struck is the process whose command line begins with the words of `in`. Its children and threads run unharmed.
+const words = process.argv.slice(2).join(' ');
+const given = JSON.parse(process.env.SPARSELAW_FAULT ?? '{}');
+const isTarget = words.startsWith(given.in ?? '');
+const { under, kind, at = 0, log } = isTarget ? given : {};
+if (isTarget) delete process.env.SPARSELAW_FAULT;
 
 const appendLog = fs.appendFileSync;
 const kill = process.kill.bind(process);
@@ -22,7 +25,7 @@ const isWatched = (path) =>
 /** What happens to the next operation: undefined when it goes through. */
 function strike(name, path, needsSpace = true) {
   count++;
-  if (kind === 'count') appendLog(log, `${name} ${path.slice(under.length + 1)}\n`);
+  if (kind === 'count') appendLog(log, `${process.pid} ${name} ${path.slice(under.length + 1)}\n`);
   if (kind === 'kill') return count === at ? 'kill' : undefined;
   return kind !== 'count' && count >= at && needsSpace ? kind : undefined;
 }

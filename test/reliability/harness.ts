@@ -2,7 +2,7 @@ import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } fr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { randomStream } from '../../src/random.js';
+import { type RandomStream, randomStream } from '../../src/random.js';
 import { type Outcome, sparselaw } from '../cli/cli.js';
 
 /** One command whose crashes are studied. */
@@ -12,6 +12,10 @@ export interface Subject {
   prepare(folder: string): Promise<void>;
   /** The command line; `again` is true after a crash. */
   args(again: boolean): string[];
+  /** Begins the command line of the process that is struck, where that is a child of the command. */
+  struck?: string;
+  /** What a user types after a crash, in order; without it the command again. The last must go well. */
+  recover?: readonly string[][];
   /** What a finished command must leave, whatever happened on the way: a text or hash for each file. */
   result(folder: string): Promise<Record<string, string>>;
 }
@@ -24,12 +28,20 @@ const PRELOAD = `--import=${pathToFileURL(join(import.meta.dirname, 'fault.mjs')
 export function runWithFault(
   folder: string,
   args: string[],
-  fault?: { kind: FaultKind | 'count'; at?: number; log?: string },
+  fault?: { kind: FaultKind | 'count'; at?: number; log?: string; in?: string },
 ): Promise<Outcome> {
   const env = fault
     ? { NODE_OPTIONS: PRELOAD, SPARSELAW_FAULT: JSON.stringify({ under: folder, ...fault }) }
     : {};
   return sparselaw([...args, '--quiet'], { cwd: folder, env });
+}
+
+/** Lets the command recover. @returns what is wrong with what it leaves; undefined when nothing is */
+export async function recovered({ subject, expected }: Study, folder: string): Promise<string | undefined> {
+  let last: Outcome | undefined;
+  for (const args of subject.recover ?? [subject.args(true)]) last = await runWithFault(folder, args);
+  if (last!.status !== 0) return `does not recover: ${last!.stderr}`;
+  return difference(expected, await subject.result(folder), leftovers(folder));
 }
 
 export interface Study {
@@ -40,6 +52,8 @@ export interface Study {
   operations: string[];
   /** What an undisturbed command leaves. */
   expected: Record<string, string>;
+  /** What it takes, in milliseconds. */
+  duration: number;
   remove(): void;
 }
 
@@ -51,14 +65,23 @@ export async function openStudy(subject: Subject): Promise<Study> {
   const folder = join(root, 'whole');
   cpSync(source, folder, { recursive: true });
   const log = join(root, 'operations');
-  const { status, stderr } = await runWithFault(folder, subject.args(false), { kind: 'count', log });
+  const began = performance.now();
+  const counting = { kind: 'count' as const, log, in: subject.struck };
+  const { status, stderr } = await runWithFault(folder, subject.args(false), counting);
+  const duration = performance.now() - began;
   if (status !== 0) throw new Error(`${subject.name} failed undisturbed: ${stderr}`);
-  const operations = readFileSync(log, 'utf8').trim().split('\n');
+  // Of several processes that may be struck, the first: the others do alike.
+  const lines = readFileSync(log, 'utf8').trim().split('\n');
+  const first = lines[0]!.split(' ')[0];
+  const operations = lines
+    .filter((line) => line.startsWith(`${first} `))
+    .map((line) => line.slice(first!.length + 1));
   return {
     subject,
     source,
     operations,
     expected: await subject.result(folder),
+    duration,
     remove: () => rmSync(root, { recursive: true, force: true }),
   };
 }
@@ -87,34 +110,49 @@ export interface KillReport {
   failures: string[];
 }
 
+/** One kill in so many comes at a random moment from outside; the others at a disk operation, as it is half done. */
+const KILLS_PER_MOMENT = 4;
+
 /**
- * Kills the command at disk operations drawn at random (so what writes much is struck often), most often
- * again while it recovers, then lets it finish: it must leave exactly what it leaves undisturbed.
+ * Kills the command at disk operations drawn at random (so what writes much is struck often) and at random moments,
+ * most often again while it recovers, then lets it finish: it must leave exactly what it leaves undisturbed.
  */
 export async function killStudy(study: Study, kills: number, seed: number): Promise<KillReport> {
-  const { subject, operations, expected } = study;
+  const { subject } = study;
   const stream = randomStream(seed, `kills of ${subject.name}`);
   const report: KillReport = { kills: 0, struck: 0, trials: 0, failures: [] };
   while (report.kills < kills) {
     const folder = trialFolder(study, 'kill');
-    const points: number[] = [];
+    const points: string[] = [];
     do {
-      const at = 1 + stream.integer(operations.length);
-      const { status } = await runWithFault(folder, subject.args(points.length > 0), { kind: 'kill', at });
-      points.push(at);
+      const [point, status] = await killOnce(study, folder, points.length > 0, stream);
+      points.push(point);
       report.kills++;
-      if (status === null) report.struck++;
+      if (status !== 0) report.struck++;
     } while (stream.integer(3) > 0 && report.kills < kills);
     report.trials++;
-    const { status, stderr } = await runWithFault(folder, subject.args(true));
-    const problem =
-      status === 0 ? difference(expected, await subject.result(folder), leftovers(folder)) : stderr;
-    if (problem)
-      report.failures.push(
-        `killed at ${points.map((at) => `${at} (${operations[at - 1]})`).join(', ')}: ${problem}`,
-      );
+    const problem = await recovered(study, folder);
+    if (problem) report.failures.push(`killed at ${points.join(', ')}: ${problem}`);
   }
   return report;
+}
+
+/** @returns where it was killed, and the command's exit status: 0 where that was too late */
+async function killOnce(
+  { subject, operations, duration }: Study,
+  folder: string,
+  again: boolean,
+  stream: RandomStream,
+): Promise<[string, number | null]> {
+  const args = subject.args(again);
+  if (stream.integer(KILLS_PER_MOMENT) === 0) {
+    const killAfterMs = 1 + stream.integer(Math.ceil(duration));
+    const { status } = await sparselaw([...args, '--quiet'], { cwd: folder, killAfterMs });
+    return [`${killAfterMs} ms`, status];
+  }
+  const at = 1 + stream.integer(operations.length);
+  const { status } = await runWithFault(folder, args, { kind: 'kill', at, in: subject.struck });
+  return [`${at} (${operations[at - 1]})`, status];
 }
 
 export function difference(
@@ -130,17 +168,19 @@ export function difference(
 
 /** Fails the command with an error of the disk at operation `at`, checks its one line and that it then recovers. */
 export async function faultTrial(study: Study, kind: FaultKind, at: number): Promise<string | undefined> {
-  const { subject, operations, expected } = study;
+  const { subject, operations } = study;
   const folder = trialFolder(study, kind);
   const where = `${kind} at ${at} (${operations[at - 1]})`;
-  const { status, stderr } = await runWithFault(folder, subject.args(false), { kind, at });
+  const { status, stderr } = await runWithFault(folder, subject.args(false), {
+    kind,
+    at,
+    in: subject.struck,
+  });
   const message = stderr.replace(/\s*\n?\s*›\s*/g, ' ').trim();
   // What only tidies up may fail in silence; everything else must say which file, with status 3.
   if (status !== 0 && status !== 3) return `${where}: status ${status}, ${message}`;
   if (status === 3 && !/^Error: Cannot (read|write) /.test(message)) return `${where}: says "${message}"`;
   if (/\n\s+at /.test(stderr)) return `${where}: shows a stack`;
-  const again = await runWithFault(folder, subject.args(true));
-  if (again.status !== 0) return `${where}: does not recover, ${again.stderr}`;
-  const problem = difference(expected, await subject.result(folder), leftovers(folder));
+  const problem = await recovered(study, folder);
   return problem && `${where}: ${problem}`;
 }

@@ -69,6 +69,44 @@ function filesOf(folder: string): Record<string, string> {
 const fileOf = (folder: string, ...names: string[]) =>
   Object.fromEntries(names.map((name) => [name, sha256(readFileSync(join(folder, name)))]));
 
+const SWEEP_ARGS = ['sweep', 'run', 'grid.yaml', '--out', 'study', '--parallel', '2', '--gpus', 'none'];
+
+/** Two runs, trained and measured by processes of their own, and their table. */
+const sweep: Omit<Subject, 'name'> = {
+  prepare: async (folder) => {
+    await writeTinyCorpus(join(folder, 'corpus'));
+    const shape = 'layers: 1, width: 8, heads: 2, ff: 12, seqLen: 8, batchTokens: 32, learningRate: 0.01';
+    writeFileSync(
+      join(folder, 'grid.yaml'),
+      `defaults: { data: corpus, engine: cpu, ${shape}, tokens: 192, warmup: 64, checkpoints: 64+128+192, logEvery: 1 }
+product: { seed: [0, 1] }
+measure: [{ metric: zero, tokens: 64 }]
+table: table.csv
+`,
+    );
+  },
+  args: () => SWEEP_ARGS,
+  recover: [SWEEP_ARGS, ['sweep', 'retry', 'study', '--gpus', 'none']],
+  result: async (folder) => {
+    const study = join(folder, 'study');
+    const files: Record<string, string> = {};
+    for (const id of readdirSync(join(study, 'runs'))) {
+      const run = join(study, 'runs', id);
+      for (const part of [await bytesOf(run), filesOf(join(run, 'sparsity'))]) {
+        for (const [name, hash] of Object.entries(part)) files[`${id}/${name}`] = hash;
+      }
+      const status = JSON.parse(readFileSync(join(study, 'status', `${id}.json`), 'utf8'));
+      files[`${id}/status`] = status.state;
+      files[`${id}/attempts`] = overlaps(status.attempts) ? 'two at a time' : 'one at a time';
+    }
+    return { ...files, ...fileOf(study, 'table.csv') };
+  },
+};
+
+/** Whether an attempt on a run began before the one before it had ended. */
+const overlaps = (attempts: { startedAt: string; endedAt: string | null }[]) =>
+  attempts.slice(1).some(({ startedAt }, i) => startedAt < (attempts[i]!.endedAt ?? attempts[i]!.startedAt));
+
 export const SUBJECTS: Subject[] = [
   {
     name: 'train',
@@ -120,4 +158,6 @@ export const SUBJECTS: Subject[] = [
     args: () => ['report', 'made.csv', 'relu', '--out', 'report.html'],
     result: async (folder) => fileOf(folder, 'report.html'),
   },
+  { ...sweep, name: 'sweep run', struck: 'sweep run' },
+  { ...sweep, name: 'sweep task', struck: 'sweep task' },
 ];
