@@ -92,7 +92,8 @@ type Origin = (key: string) => { place: string; fail: typeof inputError };
 /** Says where a value came from, for messages: a flag, a line of the file, or the defaults. */
 function originOf({ file, flags }: ConfigSources): Origin {
   return (key) => {
-    const top = key.split('.')[0]!;
+    // A stranger's key may hold a dot itself.
+    const top = file && Object.hasOwn(file.values, key) ? key : key.split('.')[0]!;
     if (flags && Object.hasOwn(flags, top) && flags[top] !== undefined)
       return { place: `--${flagName(key).replace('.', '-')}`, fail: usageError };
     if (file && Object.hasOwn(file.values, top)) {

@@ -1,12 +1,12 @@
 import { createReadStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
-import { inputError, SparselawError } from '../errors.js';
+import { inputError } from '../errors.js';
 import { type Fit, type FitFile, fitFileSchema } from '../files/fit.js';
 import { csvError, MAX_RECORD_CHARACTERS } from '../io/csv-error.js';
 import { withFile } from '../io/file-error.js';
 import { readJson } from '../io/json.js';
 import { printable } from '../io/printable.js';
+import { readParquetRows } from './read-parquet.js';
 
 export type Cell = string | number | null;
 
@@ -80,55 +80,6 @@ function checkHeader(header: string[], path: string): void {
       code: 'duplicate-column',
     });
   }
-}
-
-async function readParquetRows(path: string, visitor: RowVisitor): Promise<void> {
-  const { parquetMetadataAsync, parquetReadObjects, parquetSchema } = await import('hyparquet');
-  const bytes = await withFile('read', path, () => readFile(path));
-  const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
-  try {
-    const metadata = await parquetMetadataAsync(file);
-    // Nested columns hold no cells.
-    const names = parquetSchema(metadata)
-      .children.filter(({ children }) => children.length === 0)
-      .map(({ element }) => element.name);
-    visitor.columns(names);
-    // Row groups one at a time: only one is decoded in memory.
-    let start = 0;
-    for (const group of metadata.row_groups) {
-      const rows = { rowStart: start, rowEnd: start + Number(group.num_rows) };
-      // Columns one at a time: of several that are damaged hyparquet would leave all errors but one unhandled.
-      const columns: Cell[][] = [];
-      for (const name of names) {
-        const objects = await parquetReadObjects({ file, metadata, columns: [name], ...rows });
-        columns.push(objects.map((row) => toCell(row[name])));
-      }
-      const count = columns[0]?.length ?? 0;
-      for (let i = 0; i < count; i++) {
-        visitor.row(
-          columns.map((cells) => cells[i] ?? null),
-          start + i + 1,
-        );
-      }
-      start = rows.rowEnd;
-    }
-  } catch (error) {
-    if (error instanceof SparselawError) throw error;
-    throw inputError(
-      `${printable(path)}: not a Parquet file that can be read (${printable(String(error))}).`,
-      {
-        code: 'bad-parquet',
-        suggestions: ['Write it uncompressed or with Snappy.'],
-        cause: error,
-      },
-    );
-  }
-}
-
-function toCell(value: unknown): Cell {
-  if (value === null || value === undefined) return null;
-  if (typeof value === 'number') return value;
-  return typeof value === 'bigint' ? Number(value) : String(value);
 }
 
 /** The law whose limit stands for a group: the one `--law auto` chose, else the best ranked, else the first. */

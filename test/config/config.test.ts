@@ -51,6 +51,11 @@ describe('resolveConfig', () => {
   });
 
   it.each([
+    [
+      'layers.count: 3',
+      3,
+      'run.yaml, line 2: layers.count is not a key of the configuration. Did you mean layers?',
+    ],
     ['layrs: 3', 3, 'run.yaml, line 2: layrs is not a key of the configuration. Did you mean layers?'],
     [
       'seed: 1\nbatch_tokens: 3',
