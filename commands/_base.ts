@@ -1,5 +1,5 @@
-import { Command, Errors, Flags, type Interfaces } from '@oclif/core';
-import { EXIT, SparselawError, usageError } from '../src/errors.js';
+import { Command, Errors, Flags, type Interfaces, ux } from '@oclif/core';
+import { cleanLines, EXIT, escapeControls, SparselawError, usageError } from '../src/errors.js';
 import type { OnProgress } from '../src/progress.js';
 import { interruptionSignal } from './_interruption.js';
 import { createProgress } from './_progress.js';
@@ -48,7 +48,16 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   /** A line for people, on stderr, also under `--json`; silent with `--quiet`. */
   protected notice(message: string): void {
     this.drawing?.stop();
-    if (!this.flags?.quiet) process.stderr.write(`${message}\n`);
+    if (!this.flags?.quiet) process.stderr.write(`${cleanLines(message)}\n`);
+  }
+
+  /** Names and values of strangers' files show their control characters as text. */
+  override log(message = ''): void {
+    super.log(cleanLines(message));
+  }
+
+  protected override logJson(json: unknown): void {
+    ux.stdout(escapeControls(JSON.stringify(json, null, 2)));
   }
 
   /** Aborts at the first Ctrl-C (or SIGTERM, SIGHUP); the second ends the process with status 6. */

@@ -11,13 +11,19 @@ export interface ErrorDetails {
 
 /** Characters that move the cursor, recolour a terminal or turn the direction of text. */
 const CONTROLS = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\u202a-\u202e\u2066-\u2069]/gu;
+/** Those that JSON.stringify leaves as they are; line ends are its own. */
+const JSON_CONTROLS = /(?!\n)[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/gu;
+
+/** JSON text of the same value in which such characters are escapes. */
+export const escapeControls = (json: string): string =>
+  json.replace(JSON_CONTROLS, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
 /** Shows control characters of a text from a file as `\u{…}`, so that it can only be read. */
 export const withoutControls = (text: string): string =>
   text.replace(CONTROLS, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
 
-/** A message may have several lines; the names and values in it must not make any. */
-const cleanLines = (text: string): string => text.split('\n').map(withoutControls).join('\n');
+/** `withoutControls` for text of several lines. */
+export const cleanLines = (text: string): string => text.split('\n').map(withoutControls).join('\n');
 
 /** The one error type commands turn into a line, an exit status and, under `--json`, an object. */
 export class SparselawError extends Error {

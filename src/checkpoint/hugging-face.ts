@@ -20,17 +20,21 @@ function architectureOf(shape: ModelShape): { model_type: string; architectures:
     : { model_type: 'arcee', architectures: ['ArceeForCausalLM'] };
 }
 
+/** What no model of interest exceeds: tables are made of these before the weights are looked at. */
+const MAX_LAYERS = 2 ** 12;
+const size = z.int().max(2 ** 24);
+
 /** The part of config.json that we read back: the shape itself, since Llama's keys cannot say all of it. */
 const ownBlockSchema = z.strictObject({
   schemaVersion: z.literal(1),
   shape: z.strictObject({
-    layers: z.int(),
-    width: z.int(),
-    ff: z.int(),
-    heads: z.int(),
-    kvHeads: z.int(),
-    headDim: z.int(),
-    vocabSize: z.int(),
+    layers: z.int().max(MAX_LAYERS),
+    width: size,
+    ff: size,
+    heads: size,
+    kvHeads: size,
+    headDim: size,
+    vocabSize: size,
     activation: z.enum(ACTIVATION_NAMES),
     gated: z.boolean(),
     tieEmbeddings: z.boolean(),

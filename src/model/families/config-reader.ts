@@ -4,6 +4,9 @@ import type { ActivationName } from '../activations/names.js';
 
 /** Longest value of a config.json shown whole in a message. */
 const MAX_SHOWN = 80;
+/** What no model of interest exceeds: tables are made of these before the weights are looked at. */
+const MAX_SIZE = 2 ** 24;
+const MAX_LAYERS = 2 ** 12;
 
 /** transformers' names of the activations we have; `gelu_new` and `gelu_pytorch_tanh` are one formula. */
 const ACTIVATION_OF: Readonly<Record<string, ActivationName>> = {
@@ -36,7 +39,7 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 /** Reads a config.json key by key and remembers which, so that none is passed over in silence. */
 export interface ConfigReader {
   readonly family: string;
-  /** A positive whole number; without `fallback` the key must be there (null counts as absent). */
+  /** A positive whole number of bounded size; without `fallback` the key must be there (null counts as absent). */
   size(key: string, fallback?: number): number;
   /** A finite number, likewise. */
   number(key: string, fallback?: number): number;
@@ -85,6 +88,8 @@ export function configReader(config: JsonObject, path: string): ConfigReader {
     size: (key, fallback) => {
       const value = number(key, fallback);
       if (!Number.isInteger(value) || value < 1) throw wrong(key, 'a positive whole number');
+      const most = /layers?$/.test(key) ? MAX_LAYERS : MAX_SIZE;
+      if (value > most) throw wrong(key, `at most ${most}`);
       return value;
     },
     flag: (key, fallback) => {

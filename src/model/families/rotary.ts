@@ -33,7 +33,7 @@ export function readRotary(config: ConfigReader, input: RotaryInput): RotarySpec
     parameters.partial_rotary_factor ?? besides.share ?? input.defaultShare ?? 1,
   );
   const rotated = Math.floor(input.headDim * share);
-  if (rotated < 2 || rotated % 2 !== 0)
+  if (!(rotated >= 2 && rotated <= input.headDim) || rotated % 2 !== 0)
     throw config.refuse(`rotating ${rotated} of ${input.headDim} elements`);
   const type = String(parameters.rope_type ?? parameters.type ?? 'default');
   const make = Object.hasOwn(SCALINGS, type) ? SCALINGS[type] : undefined;
