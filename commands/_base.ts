@@ -60,6 +60,11 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     ux.stdout(escapeControls(JSON.stringify(json, null, 2)));
   }
 
+  /** Which engine runs, in what arithmetic, where. */
+  protected tellEngine(engine: { name: string; precision: string; deviceDescription: string }): void {
+    this.notice(`${engine.name} (${engine.precision}) on ${engine.deviceDescription}`);
+  }
+
   /** Aborts at the first Ctrl-C (or SIGTERM, SIGHUP); the second ends the process with status 6. */
   protected interruption(): AbortSignal {
     this.interrupting ??= interruptionSignal((message) => this.notice(message));

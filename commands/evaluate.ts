@@ -98,6 +98,7 @@ Choices are ranked by log-likelihood per character; a last word is right where g
       out: flags.out,
       samples: flags.samples,
       engine: flags.engine ?? 'auto',
+      onEngine: (engine) => this.tellEngine(engine),
       engineOptions: { device: flags.device, precision: flags.precision },
       signal: this.interruption(),
       onProgress: this.progress(),

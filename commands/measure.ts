@@ -167,6 +167,7 @@ export default class Measure extends BaseCommand<typeof Measure> {
       out: flags.out,
       force: flags.force ?? false,
       engine: flags.engine ?? 'auto',
+      onEngine: (engine) => this.tellEngine(engine),
       engineOptions: {
         device: flags.device,
         precision: flags.precision,

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { loadTokenizer, type Tokenizer } from '../corpus/tokenizer.js';
-import { type Engine, type EngineChoice, type EngineOptions, openEngine } from '../engine/index.js';
+import type { Engine, EngineChoice, EngineOptions } from '../engine/index.js';
 import { disposeTree } from '../engine/tree.js';
 import { usageError } from '../errors.js';
 import {
@@ -22,6 +22,7 @@ import { uploadModel } from '../sparsity/evaluate.js';
 import { requireFits } from '../sparsity/fits.js';
 import { type LoadedModel, loadModel, weightsHash } from '../sparsity/load.js';
 import { measureTargets } from '../sparsity/measure.js';
+import { type OpenedEngine, openMeasuringEngine } from '../sparsity/open-engine.js';
 import { MEASURE_DEFAULTS, type MeasureOptions } from '../sparsity/options.js';
 import { prepare } from '../sparsity/prepare.js';
 import type { ModelState } from '../sparsity/programs.js';
@@ -62,6 +63,8 @@ export interface EvaluateOptions {
   /** File for each item's log-likelihoods, JSON lines. */
   samples?: string;
   engine: EngineChoice;
+  /** Told what the choice came to. */
+  onEngine?: (engine: OpenedEngine) => void;
   engineOptions: EngineOptions;
   signal?: AbortSignal;
   onProgress?: OnProgress;
@@ -97,13 +100,15 @@ export async function evaluateCheckpoint(
   const target = await oneCheckpoint(checkpoint);
   const loaded = await loadModel(target);
   const plan = await planOf(target, loaded, options);
-  const engine = await openEngine(options.engine, options.engineOptions);
+  const { parametersTotal } = loaded.facts;
+  const engine = await openMeasuringEngine(options.engine, options.engineOptions, [parametersTotal]);
+  options.onEngine?.(engine);
   const { model } = loaded;
   const settings = settingsToEvaluate(plan.measurements, model);
   let state: ModelState | undefined;
   let scorer: Scorer | undefined;
   try {
-    requireFits(engine, loaded.facts.parametersTotal, target.path);
+    requireFits(engine, parametersTotal, target.path);
     state = await uploadModel(engine, model);
     const { maxLength } = plan.generation;
     const onTokens = progressOf(plan, settings.length, options.onProgress);

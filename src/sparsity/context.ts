@@ -2,8 +2,9 @@ import { compatCalibration } from './compat.js';
 import { average, type CensusPass, type MaskedPass, type RangePass, type Session } from './evaluate.js';
 import { CETT_GRID, type CurvePoint, type TracePoint } from './perplexity-search.js';
 import { outputNormRule, type Rule } from './rules.js';
+import { estimateMean, type Sighting, stagedPasses } from './staged-pass.js';
 import { type Calibration, calibrate } from './threshold-search.js';
-import { pickWindows, strideRows, type Windows } from './windows.js';
+import type { Windows } from './windows.js';
 
 /**
  * One checkpoint on one set of windows: the passes and searches that several metrics and settings share, each
@@ -31,6 +32,8 @@ export interface MeasureContext {
   logRatio(cett: number): Promise<number>;
   /** The curve on `gridWindows`. */
   grid(): Promise<readonly CurvePoint[]>;
+  /** `logRatio` on as many windows as it takes to tell on which side of a bound it lies. */
+  judge(cett: number, bound: number): Promise<Omit<CurvePoint, 'cett'>>;
   /** `logRatio` on an eighth of all windows; undefined where that is hardly more than `gridWindows`. */
   readonly sampledLogRatio: ((cett: number) => Promise<number>) | undefined;
   /** Every value that `logRatio` and `grid` gave, in order. */
@@ -39,8 +42,8 @@ export interface MeasureContext {
   readonly known: CurvePoint[];
 }
 
-/** All windows hold so many times the windows of a sample. */
-const SAMPLE_SHARE = 8;
+/** A value that so many standard errors lie between a bound and its estimate is taken for being on that side. */
+const STANDARD_ERRORS = 4;
 
 export interface ContextOptions {
   windows: Windows;
@@ -56,7 +59,9 @@ export interface ContextOptions {
 export function measureContext(session: Session, options: ContextOptions): MeasureContext {
   const { windows, calibrationWindows, gridWindows } = options;
   const zeros = new Array<number>(session.model.layers).fill(0);
-  const passes = new Map<string, Promise<MaskedPass>>();
+  const passes = stagedPasses(session, windows);
+  /** Losses on all windows by the CETT bound they were measured at. */
+  const whole: { cett: number; loss: Float64Array }[] = [];
   const gridPasses = new Map<string, Promise<MaskedPass>>();
   const censuses = new Map<string, Promise<CensusPass>>();
   const trace: TracePoint[] = [];
@@ -64,8 +69,7 @@ export function measureContext(session: Session, options: ContextOptions): Measu
   let calibration: Promise<Calibration> | undefined;
   let grid: Promise<readonly CurvePoint[]> | undefined;
 
-  const masked = (rule: Rule, thresholds: readonly number[]) =>
-    once(passes, `${rule.id} ${thresholds.join()}`, () => session.masked(rule, windows, thresholds));
+  const masked = passes.whole;
   const gridMasked = (rule: Rule, thresholds: readonly number[]) =>
     gridWindows === windows
       ? masked(rule, thresholds)
@@ -90,25 +94,61 @@ export function measureContext(session: Session, options: ContextOptions): Measu
       const pass = await gridMasked(outputNormRule, await approximate(cett));
       const logRatio = average(pass.loss) - base;
       points.push({ cett, logRatio });
-      trace.push({ cett, ratio: Math.exp(logRatio), tokens: 'calibration' });
+      note(cett, logRatio, 'calibration');
     }
     return points;
   };
 
-  const rows = strideRows(windows.count, Math.floor(windows.count / SAMPLE_SHARE));
-  const sampleWindows = pickWindows(windows, rows);
+  /** ln(perplexity ratio) of a pass that saw some windows: those of the nearest pass that saw all stand for the rest. */
+  const estimate = async (cett: number, { loss, rows }: Sighting) => {
+    const base = (await dense()).loss;
+    const nearest = whole.reduce((a, b) => (Math.abs(b.cett - cett) < Math.abs(a.cett - cett) ? b : a), {
+      cett: 0,
+      loss: base,
+    });
+    const { mean, standardError } = estimateMean(loss, nearest.loss, rows);
+    return { logRatio: mean - average(base), error: STANDARD_ERRORS * standardError };
+  };
+  const note = (cett: number, logRatio: number, tokens: TracePoint['tokens']) => {
+    trace.push({ cett, ratio: Math.exp(logRatio), tokens });
+  };
+
+  const logRatio = async (cett: number) => {
+    const { thresholds } = await (await calibrated()).exact(cett);
+    const [{ loss }, base] = [await masked(outputNormRule, thresholds), await dense()];
+    const value = average(loss) - average(base.loss);
+    whole.push({ cett, loss });
+    note(cett, value, 'all');
+    return value;
+  };
+  const judge = async (cett: number, bound: number) => {
+    const { thresholds } = await (await calibrated()).exact(cett);
+    let seen = await passes.until(outputNormRule, thresholds, () => true);
+    for (;;) {
+      const told = await estimate(cett, seen);
+      if (seen.isWhole) return { logRatio: await logRatio(cett), error: 0 };
+      if (Math.abs(told.logRatio - bound) > told.error) {
+        note(cett, told.logRatio, 'sample');
+        return told;
+      }
+      const { length } = seen.rows;
+      seen = await passes.until(outputNormRule, thresholds, ({ rows }) => rows.length > length);
+    }
+  };
   const sampledLogRatio = async (cett: number) => {
     const thresholds = await (await calibrated()).approximate(cett);
-    const sparse = await session.masked(outputNormRule, sampleWindows, thresholds);
-    const { loss } = await dense();
-    const logRatio = average(sparse.loss) - average(rows.map((row) => loss[row]!));
-    trace.push({ cett, ratio: Math.exp(logRatio), tokens: 'sample' });
-    return logRatio;
+    const seen = await passes.until(outputNormRule, thresholds, () => true);
+    const told = await estimate(cett, seen);
+    note(cett, told.logRatio, 'sample');
+    return told.logRatio;
   };
 
   return {
     session,
-    sampledLogRatio: rows.length >= 2 * gridWindows.count ? sampledLogRatio : undefined,
+    logRatio,
+    judge,
+    sampledLogRatio:
+      passes.first < windows.count && passes.first >= 2 * gridWindows.count ? sampledLogRatio : undefined,
     windows,
     calibrationWindows,
     gridWindows,
@@ -128,13 +168,6 @@ export function measureContext(session: Session, options: ContextOptions): Measu
     grid() {
       grid ??= measureGrid();
       return grid;
-    },
-    async logRatio(cett) {
-      const { thresholds } = await (await calibrated()).exact(cett);
-      const [sparse, base] = [await masked(outputNormRule, thresholds), await dense()];
-      const logRatio = average(sparse.loss) - average(base.loss);
-      trace.push({ cett, ratio: Math.exp(logRatio), tokens: 'all' });
-      return logRatio;
     },
   };
 }

@@ -12,6 +12,9 @@ import {
   maskedProgram,
   type RangeResult,
   rangeProgram,
+  type ScanResult,
+  scanProgram,
+  type ThresholdInput,
 } from './programs.js';
 import type { Rule } from './rules.js';
 import type { Windows } from './windows.js';
@@ -28,6 +31,13 @@ export interface MaskedPass {
 export interface DensePass {
   cett: Float64Array[][];
   active: Float64Array[][];
+}
+
+/** Means over all tokens of the dense activations, [layers][thresholds]. */
+export interface ScanPass {
+  cett: number[][];
+  /** What CETT can at most be: the dropped output norms add up, as if they all pointed one way. */
+  most: number[][];
 }
 
 export interface RangePass {
@@ -74,12 +84,16 @@ export interface SessionOptions {
 /** A model on a device, and the passes over windows that measuring is made of. */
 export interface Session {
   readonly model: MeasuredModel;
+  /** Windows that a program takes at once, at most. */
+  readonly batchWindows: number;
   /** Passes run so far, in units of predictions: what a search costs. */
   readonly spent: { masked: number; dense: number };
   /** Every layer l masked by `rule` at thresholds[l]. */
   masked(rule: Rule, windows: Windows, thresholds: readonly number[]): Promise<MaskedPass>;
   /** thresholds [layers][K], the same K in every layer; a program is compiled for each K. */
   dense(rule: Rule, windows: Windows, thresholds: readonly (readonly number[])[]): Promise<DensePass>;
+  /** CETT where the output norm is below thresholds [layers][K]; a program is compiled for each K. */
+  scan(windows: Windows, thresholds: readonly (readonly number[])[]): Promise<ScanPass>;
   range(windows: Windows): Promise<RangePass>;
   /** Who is active where, under a rule at thresholds[l]. */
   census(rule: Rule, windows: Windows, thresholds: readonly number[]): Promise<CensusPass>;
@@ -200,9 +214,6 @@ export async function openSession(
     }
   }
 
-  const grid = (windows: Windows, rows: number) =>
-    Array.from({ length: rows }, () => new Float64Array(windows.count));
-
   /** Copies the real windows of [rows, batch] values into rows of a whole pass. */
   const fill = (target: Float64Array[], values: ArrayLike<number>, first: number, real: number) => {
     const batch = values.length / target.length;
@@ -220,81 +231,86 @@ export async function openSession(
     });
   };
 
+  /** A pass whose program gives, for each of its results, so many rows with one value a window. */
+  const rowsOf = async <Result extends Record<string, Tensor>>(
+    windows: Windows,
+    program: Program<ModelState, Record<string, Tensor>, Result>,
+    rows: Record<keyof Result, number>,
+    inputs: Record<string, Tensor> = {},
+  ): Promise<Record<keyof Result, Float64Array[]>> => {
+    const names = Object.keys(rows) as (keyof Result)[];
+    const out = Object.fromEntries(
+      names.map((name) => [name, Array.from({ length: rows[name] }, () => new Float64Array(windows.count))]),
+    ) as Record<keyof Result, Float64Array[]>;
+    try {
+      await pass(
+        windows,
+        (tokens) => program.run(state, { tokens, ...inputs }),
+        (values, first, real) => {
+          for (const name of names) fill(out[name], values[name], first, real);
+        },
+      );
+    } finally {
+      disposeTree(inputs);
+    }
+    return out;
+  };
+  /** Rows [layers · K] → [layers][K]. */
+  const byLayer = (rows: Float64Array[]): Float64Array[][] =>
+    Array.from({ length: layers }, (_, l) => {
+      const K = rows.length / layers;
+      return rows.slice(l * K, (l + 1) * K);
+    });
+
   return {
     model,
+    batchWindows: options.batchWindows,
     spent,
 
     async masked(rule, windows, thresholds) {
-      const program = compiled<{ tokens: Tensor; thresholds: Tensor }, MaskedResult>(
+      const program = compiled<ThresholdInput, MaskedResult>(
         windows,
         `masked-${rule.id}`,
         maskedProgram(model, rule),
       );
-      const input = uploadThresholds(thresholds.map((value) => [value]));
-      const loss = grid(windows, 1);
-      const active = grid(windows, layers);
-      try {
-        await pass(
-          windows,
-          (tokens) => program.run(state, { tokens, thresholds: input }),
-          (values, first, real) => {
-            fill(loss, values.loss, first, real);
-            fill(active, values.active, first, real);
-          },
-        );
-      } finally {
-        input.dispose();
-      }
+      const input = { thresholds: uploadThresholds(thresholds.map((value) => [value])) };
+      const { loss, active } = await rowsOf(windows, program, { loss: 1, active: layers }, input);
       spent.masked += windows.count * windows.seqLen;
       return { loss: loss[0]!, active };
     },
 
     async dense(rule, windows, thresholds) {
       const K = thresholds[0]!.length;
-      const program = compiled<{ tokens: Tensor; thresholds: Tensor }, DenseResult>(
+      const program = compiled<ThresholdInput, DenseResult>(
         windows,
         `dense-${rule.id}-${K}`,
         denseProgram(model, rule),
       );
-      const input = uploadThresholds(thresholds);
-      const cett = grid(windows, layers * K);
-      const active = grid(windows, layers * K);
-      try {
-        await pass(
-          windows,
-          (tokens) => program.run(state, { tokens, thresholds: input }),
-          (values, first, real) => {
-            fill(cett, values.cett, first, real);
-            fill(active, values.active, first, real);
-          },
-        );
-      } finally {
-        input.dispose();
-      }
+      const input = { thresholds: uploadThresholds(thresholds) };
+      const rows = await rowsOf(windows, program, { cett: layers * K, active: layers * K }, input);
       spent.dense += windows.count * windows.seqLen;
-      const byLayer = (rows: Float64Array[]) =>
-        Array.from({ length: layers }, (_, l) => rows.slice(l * K, (l + 1) * K));
-      return { cett: byLayer(cett), active: byLayer(active) };
+      return { cett: byLayer(rows.cett), active: byLayer(rows.active) };
+    },
+
+    async scan(windows, thresholds) {
+      const K = thresholds[0]!.length;
+      const program = compiled<ThresholdInput, ScanResult>(windows, `scan-${K}`, scanProgram(model));
+      const input = { thresholds: uploadThresholds(thresholds) };
+      const rows = await rowsOf(windows, program, { cett: layers * K, most: layers * K }, input);
+      spent.dense += windows.count * windows.seqLen;
+      const means = (all: Float64Array[]) => byLayer(all).map((layer) => layer.map(average));
+      return { cett: means(rows.cett), most: means(rows.most) };
     },
 
     async range(windows) {
       const program = compiled<{ tokens: Tensor }, RangeResult>(windows, `range`, rangeProgram(model));
-      const smallest = grid(windows, layers);
-      const largest = grid(windows, layers);
-      const inverseNorm = grid(windows, layers);
-      const gateActive = grid(windows, layers);
-      const active = grid(windows, layers);
-      await pass(
-        windows,
-        (tokens) => program.run(state, { tokens }),
-        (values, first, real) => {
-          fill(smallest, values.smallest, first, real);
-          fill(largest, values.largest, first, real);
-          fill(inverseNorm, values.inverseNorm, first, real);
-          fill(gateActive, values.gateActive, first, real);
-          fill(active, values.active, first, real);
-        },
-      );
+      const { smallest, largest, inverseNorm, gateActive, active } = await rowsOf(windows, program, {
+        smallest: layers,
+        largest: layers,
+        inverseNorm: layers,
+        gateActive: layers,
+        active: layers,
+      });
       spent.dense += windows.count * windows.seqLen;
       const tops = largest.map((row) => row.reduce((a, b) => Math.max(a, b), 0));
       return {

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type Engine, openEngine } from '../engine/index.js';
+import type { Engine } from '../engine/index.js';
 import { numericsError, usageError } from '../errors.js';
 import type { ProfileName } from '../files/profile.js';
 import { listCheckpoints, runPaths } from '../files/run.js';
@@ -7,7 +7,9 @@ import { SPARSITY_SCHEMA_VERSION, type SparsityMeasurement, sparsitySchema } fro
 import { writeFileAtomic } from '../io/atomic.js';
 import { DEFAULT_BOOTSTRAP } from './bootstrap.js';
 import { average, disposePrograms, type ProgramCache } from './evaluate.js';
+import { loadModel } from './load.js';
 import { METRICS, type Setting } from './metrics/index.js';
+import { openMeasuringEngine } from './open-engine.js';
 import { type MeasureOptions, settingsOf } from './options.js';
 import { type Opened, type Prepared, prepare } from './prepare.js';
 import { PROFILE_MAKERS } from './profiles/index.js';
@@ -24,11 +26,13 @@ export interface Measurer {
   close(): Promise<void>;
 }
 
-export async function openMeasurer({
-  engine: choice,
-  engineOptions,
-}: Pick<MeasureOptions, 'engine' | 'engineOptions'>): Promise<Measurer> {
-  const engine = await openEngine(choice, engineOptions);
+/** @param targets what is to be measured, where that is known: their sizes choose the precision */
+export async function openMeasurer(
+  options: Pick<MeasureOptions, 'engine' | 'engineOptions' | 'onEngine'>,
+  targets: readonly Target[] = [],
+): Promise<Measurer> {
+  const engine = await openMeasuringEngine(options.engine, options.engineOptions, await sizesOf(targets));
+  options.onEngine?.(engine);
   const programs: ProgramCache = new Map();
   return {
     engine,
@@ -47,7 +51,7 @@ export async function measureTargets(
 ): Promise<SparsityMeasurement[]> {
   // What is wrong with the options is said before an engine is opened.
   settingsOf(options);
-  const measurer = await openMeasurer(options);
+  const measurer = await openMeasurer(options, targets);
   try {
     return await measureWith(measurer, targets, options);
   } finally {
@@ -78,6 +82,19 @@ export async function measureWith(
   }
   await stampRuns(targets, options);
   return results;
+}
+
+/** Parameters of each target; of those that cannot be read, which say so when their turn comes, nothing. */
+async function sizesOf(targets: readonly Target[]): Promise<number[]> {
+  const sizes: number[] = [];
+  const runs = new Set<string>();
+  for (const target of targets) {
+    if (target.run !== undefined && runs.has(target.run)) continue;
+    if (target.run !== undefined) runs.add(target.run);
+    const loaded = await loadModel(target).catch(() => undefined);
+    if (loaded) sizes.push(loaded.facts.parametersTotal);
+  }
+  return sizes;
 }
 
 /** The last checkpoints of a target's run, among the targets; none where no value is shared. */

@@ -5,6 +5,7 @@ import type { MetricName, ProtocolName } from '../files/sparsity.js';
 import type { OnProgress } from '../progress.js';
 import type { BootstrapOptions } from './bootstrap.js';
 import { METRICS, type MetricParameters, type Setting } from './metrics/index.js';
+import type { OpenedEngine } from './open-engine.js';
 import type { Bos } from './windows.js';
 
 export interface MeasureOptions extends MetricParameters {
@@ -31,6 +32,8 @@ export interface MeasureOptions extends MetricParameters {
   /** Called with the path of each profile, written now or there already. */
   onProfile?: (path: string) => void;
   engine: EngineChoice;
+  /** Told what the choice came to. */
+  onEngine?: (engine: OpenedEngine) => void;
   engineOptions: EngineOptions;
   signal?: AbortSignal;
   onProgress?: OnProgress;

@@ -10,6 +10,8 @@
 export interface CurvePoint {
   cett: number;
   logRatio: number;
+  /** How far off it may be, having been seen on a part of the tokens; absent or 0: not at all. */
+  error?: number;
 }
 
 export interface TracePoint {
@@ -30,9 +32,12 @@ export interface PerplexityAnswer {
 export interface PerplexityCurve {
   /** ln ratio on the calibration tokens at ascending CETT values, the last of which is 1. */
   grid: readonly CurvePoint[];
-  /** What is known on all tokens; `evaluate` adds to it. Several p share it. */
+  /** What is known of all tokens; the search adds to it. Several p share it. */
   known: CurvePoint[];
+  /** ln ratio on all tokens. */
   evaluate(cett: number): Promise<number>;
+  /** The same on as few of them as tell on which side of `bound` it lies (its error is smaller than the distance). */
+  judge?(cett: number, bound: number): Promise<Omit<CurvePoint, 'cett'>>;
   /** ln ratio on more tokens than the grid's and far fewer than all: places the first pass better. */
   sample?(cett: number): Promise<number>;
 }
@@ -82,29 +87,32 @@ async function refine(
   bound: number,
   tolerance: number,
 ): Promise<number | 'never'> {
-  let { low, high } = bracketOf(curve.known, bound);
   let sampled: CurvePoint | undefined;
   if (curve.sample && curve.known.length === 0) {
     const cett = firstCrossing(grid, bound);
     if (cett) sampled = { cett, logRatio: await curve.sample(cett) };
   }
   let slow = 0;
+  let span = Number.POSITIVE_INFINITY;
   for (;;) {
-    if (low.cett === 1) return 'never';
+    const { low, high } = bracketOf(curve.known, bound);
     const top = high?.cett ?? 1;
-    const span = top - low.cett;
-    if (high && span <= tolerance) return low.cett;
+    // Two steps that do not halve a bracket call for a bisection (Brent's safeguard).
+    slow = high && top - low.cett > span / 2 ? slow + 1 : 0;
+    span = top - low.cett;
+    if (low.cett === 1 || (high && span <= tolerance)) {
+      if (!low.error) return low.cett === 1 ? 'never' : low.cett;
+      // A part of the tokens is enough to pass a value by, not to answer with it.
+      Object.assign(low, { logRatio: await curve.evaluate(low.cett), error: 0 });
+      continue;
+    }
     const guess =
       slow < 2
         ? propose(curve.known, sampled, grid, { low, high }, bound)
         : { cett: (low.cett + top) / 2, isRoot: false };
     const cett = settle(guess, low, high, tolerance);
-    const point = { cett, logRatio: await curve.evaluate(cett) };
-    curve.known.push(point);
-    if (point.logRatio <= bound) low = point;
-    else high = point;
-    // Two steps that do not halve a bracket call for a bisection (Brent's safeguard).
-    slow = high && high.cett - low.cett > span / 2 ? slow + 1 : 0;
+    const seen = curve.judge ? await curve.judge(cett, bound) : { logRatio: await curve.evaluate(cett) };
+    curve.known.push({ cett, ...seen });
   }
 }
 
@@ -115,9 +123,11 @@ interface Bracket {
   high: CurvePoint | undefined;
 }
 
-/** The first bracket that is known. */
+/** The first bracket that is known; what was judged for another bound may leave this one open. */
 function bracketOf(known: readonly CurvePoint[], bound: number): Bracket {
-  const ascending = [...known].sort((a, b) => a.cett - b.cett);
+  const ascending = known
+    .filter(({ logRatio, error = 0 }) => error === 0 || Math.abs(logRatio - bound) > error)
+    .sort((a, b) => a.cett - b.cett);
   const over = ascending.findIndex((point) => point.logRatio > bound);
   const below = over < 0 ? ascending : ascending.slice(0, over);
   return { low: below.at(-1) ?? { cett: 0, logRatio: 0 }, high: over < 0 ? undefined : ascending[over] };

@@ -4,6 +4,7 @@ import {
   div,
   equal,
   fill,
+  less,
   max,
   mean,
   min,
@@ -23,7 +24,7 @@ import type { MeasuredModel } from './model.js';
 import { outputNorms, type Rule } from './rules.js';
 
 /**
- * The three programs that measuring needs. All take windows `tokens` [B, T+1] and give results per window,
+ * The programs that measuring needs. All take windows `tokens` [B, T+1] and give results per window,
  * so that a padded tail is ignored on the host and no result depends on how windows were batched.
  */
 
@@ -143,6 +144,38 @@ export function denseProgram(model: MeasuredModel, rule: Rule) {
     });
     const L = model.layers;
     return { cett: reshape(stack(cett), [L, K, B]), active: reshape(stack(active), [L, K, B]) };
+  };
+}
+
+export type ScanResult = {
+  /** As in DenseResult, [L, K, B]. */
+  cett: Tensor;
+  /** Mean over each window's tokens of Σ ‖n_i‖ / ‖Σ n_i‖ over what each threshold drops: no less than CETT, [L, K, B]. */
+  most: Tensor;
+};
+
+/** CETT at K thresholds on the output norm in every layer, and what it can at most be. */
+export function scanProgram(model: MeasuredModel) {
+  return (state: ModelState, { tokens, thresholds }: ThresholdInput): ScanResult => {
+    const { inputs, B, T } = inputsAndTargets(tokens);
+    const K = thresholds.shape[1]!;
+    const cett: Tensor[] = [];
+    const most: Tensor[] = [];
+    model.hiddenStates(state.parameters, inputs, (layer, neurons) => {
+      const scores = outputNorms(neurons, row(state.norms, layer));
+      const zeros = zerosLike(neurons.hidden);
+      const total = rowNorms(linear(neurons.hidden, neurons.down));
+      for (let k = 0; k < K; k++) {
+        const isWeak = less(scores, cell(thresholds, layer, k));
+        const dropped = where(isWeak, neurons.hidden, zeros);
+        cett.push(meanPerWindow(tokenCett(dropped, total, neurons.down), B, T));
+        const sums = sum(where(isWeak, scores, zeros), 1);
+        most.push(meanPerWindow(where(equal(sums, 0), zerosLike(sums), div(sums, total)), B, T));
+      }
+      return neurons.hidden;
+    });
+    const L = model.layers;
+    return { cett: reshape(stack(cett), [L, K, B]), most: reshape(stack(most), [L, K, B]) };
   };
 }
 

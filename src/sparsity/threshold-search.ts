@@ -1,16 +1,19 @@
-import { average, type RangePass, type Session } from './evaluate.js';
-import { outputNormRule } from './rules.js';
+import type { RangePass, Session } from './evaluate.js';
+import { inverseAt } from './interpolation.js';
 import type { Windows } from './windows.js';
 
 /**
  * The search for ε_l (contract "eps_l"): in each layer the largest threshold before the first crossing of a
  * CETT bound on the calibration tokens, from dense activations. CETT(ε) need not be monotone (Sparsing Law
- * §1.4, notes), so the first crossing is looked for by scanning log-spaced thresholds upward, then bracketed
- * to a relative width. Every value comes from streamed passes; several thresholds share one.
+ * §1.4, notes), so wherever a crossing may hide, thresholds are scanned in small steps upward. It can hide
+ * nowhere that CETT at a smaller threshold and all that is dropped since then stay below the bound together
+ * (triangle inequality). Every value comes from streamed passes; several thresholds share one.
  */
 
 /** Steps of the scan in an octave: a bump narrower than 4.4 % in ε between two steps can go unseen. */
 const STEPS_PER_OCTAVE = 16;
+/** The same where only a look at the curve is wanted: half an octave is interpolated to some 1e-4. */
+const COARSE_STEPS = 1.5;
 /** Thresholds a scanning pass tries in each layer. */
 const SCAN_WIDTH = 16;
 /** Thresholds a refining pass tries in each layer. */
@@ -31,25 +34,38 @@ export interface Calibration {
   readonly range: RangePass;
   /** ε_l for one CETT bound of all layers, bracketed to a relative 1e-4. */
   exact(bound: number): Promise<LayerThresholds>;
-  /** ε_l read off the scan by interpolation (error far below a scan step): for exploring, at no cost. */
+  /** ε_l read off a coarse scan by interpolation (error far below its step): for exploring, at little cost. */
   approximate(bound: number): Promise<number[]>;
 }
 
-/** One layer's scanned curve; thresholds ascend, and the last one drops every neuron. */
+/** A threshold of one layer: its CETT, and what that can at most be (`most` of ScanPass). */
+interface Point {
+  threshold: number;
+  cett: number;
+  most: number;
+}
+
+/** One layer's curve: ascending, from where nothing is dropped that is not 0 to where everything is. */
 interface Curve {
-  thresholds: number[];
-  /** Known for the first `cett.length` thresholds. */
-  cett: number[];
-  floor: number;
+  points: Point[];
+  /** Up to `bound / slope` CETT cannot be more than `bound`: d_ff neurons drop no more than d_ff·ε. */
+  slope: number;
+}
+
+/** Where a crossing lies; without `high` nothing exceeds the bound, and `low` drops everything. */
+interface Bracket {
+  low: Point;
+  high?: Point;
+  /** Their number among the layer's points. */
+  at: number;
 }
 
 /** A threshold that drops every neuron: just above the largest output norm. */
 const above = (value: number) => Math.fround(Math.max(value * (1 + 2 ** -20), SMALLEST_THRESHOLD));
+const logit = (value: number) => Math.log(value / (1 - value));
+const octaves = (from: number, to: number) => Math.log2(to / from);
 
-/**
- * @param smallestBound the smallest CETT bound that will be asked for: the scan starts where Σ N < ε over F
- *   neurons is certain to stay below it (triangle inequality), so nothing under it can be a crossing
- */
+/** @param smallestBound the smallest CETT bound that will be asked for: the first look begins there */
 export async function calibrate(
   session: Session,
   windows: Windows,
@@ -60,151 +76,188 @@ export async function calibrate(
   const curves = Array.from({ length: layers }, (_, layer): Curve => {
     const largest = range.largest[layer]!;
     const floor = Math.fround(Math.max(range.smallest[layer]!, SMALLEST_THRESHOLD));
-    const safe = smallestBound / (ff * range.inverseNorm[layer]!);
-    const top = above(largest);
-    const start = Math.min(Math.max(floor, Number.isFinite(safe) ? safe : floor), top);
-    const steps = Math.max(1, Math.ceil(Math.log2(top / start) * STEPS_PER_OCTAVE));
-    const thresholds = Array.from({ length: steps + 1 }, (_, i) =>
-      i === 0 ? Math.fround(start) : i === steps ? top : Math.fround(start * 2 ** (i / STEPS_PER_OCTAVE)),
-    );
-    return { thresholds, cett: [], floor };
+    // Dropping every neuron is CETT 1 (0 where all are 0) by definition, free of rounding.
+    const end = largest > 0 ? { cett: 1, most: Number.POSITIVE_INFINITY } : { cett: 0, most: 0 };
+    return {
+      points: [
+        { threshold: floor, cett: 0, most: 0 },
+        { threshold: Math.max(floor, above(largest)), ...end },
+      ],
+      slope: ff * range.inverseNorm[layer]!,
+    };
   });
 
-  /** One pass at columns of thresholds; layers that need none repeat what they are given. */
-  const probe = async (columns: number[][]): Promise<number[][]> => {
-    const { cett } = await session.dense(outputNormRule, windows, columns);
-    return cett.map((layer) => layer.map(average));
+  /** One pass at some thresholds of each layer; those of a layer that needs fewer are filled up. */
+  async function probe(columns: number[][], width: number): Promise<void> {
+    const filled = columns.map((own, layer) =>
+      Array.from({ length: width }, (_, k) => own[k] ?? curves[layer]!.points[0]!.threshold),
+    );
+    const { cett, most } = await session.scan(windows, filled);
+    curves.forEach(({ points }, layer) => {
+      columns[layer]!.forEach((threshold, k) => {
+        if (points.some((point) => point.threshold === threshold)) return;
+        points.push({ threshold, cett: cett[layer]![k]!, most: most[layer]![k]! });
+      });
+      points.sort((a, b) => a.threshold - b.threshold);
+    });
+  }
+
+  let looked: Promise<void> | undefined;
+  /** A first look at the whole curve. */
+  const look = () => {
+    looked ??= probe(
+      curves.map(({ points: [floor, top], slope }) => {
+        const from = clamp(smallestBound / slope, floor!.threshold, top!.threshold);
+        return ladder(from, top!.threshold, SCAN_WIDTH);
+      }),
+      SCAN_WIDTH,
+    );
+    return looked;
   };
 
-  const crossing = (curve: Curve, bound: number) => curve.cett.findIndex((value) => value > bound);
-  const complete = (curve: Curve) => curve.cett.length === curve.thresholds.length;
-
-  /** Scans upward until every layer has crossed the bound or has reached its top. */
-  async function scanTo(bound: number): Promise<void> {
-    while (curves.some((curve) => !complete(curve) && crossing(curve, bound) < 0)) {
-      const columns = curves.map((curve) =>
-        Array.from({ length: SCAN_WIDTH }, (_, k) => {
-          const index = Math.min(curve.cett.length + k, curve.thresholds.length - 1);
-          return curve.thresholds[index]!;
-        }),
+  /**
+   * Scans until every layer's first crossing is between two neighbouring steps.
+   * @param safe CETT that no gap between larger steps may hide; the bound itself
+   */
+  async function bracket(bound: number, steps: number, safe = bound): Promise<Bracket[]> {
+    await look();
+    for (;;) {
+      const found = curves.map((curve) => firstCrossing(curve, bound, steps, safe));
+      if (found.every((one) => 'low' in one)) return found as Bracket[];
+      await probe(
+        found.map((one) => ('low' in one ? [] : one.wanted.slice(0, SCAN_WIDTH))),
+        SCAN_WIDTH,
       );
-      const values = await probe(columns);
-      curves.forEach((curve, layer) => {
-        for (let k = 0; k < SCAN_WIDTH && !complete(curve); k++) {
-          const last = curve.cett.length === curve.thresholds.length - 1;
-          // Dropping every neuron is CETT 1 (0 where all are 0) by definition, free of rounding.
-          curve.cett.push(last ? (range.largest[layer]! > 0 ? 1 : 0) : values[layer]![k]!);
-        }
-      });
     }
   }
 
-  interface Bracket {
-    low: number;
-    lowCett: number;
-    /** Undefined when nothing exceeds the bound: `low` drops everything. */
-    high?: number;
-    highCett?: number;
-  }
-
-  const bracketOf = (curve: Curve, bound: number): Bracket => {
-    const index = crossing(curve, bound);
-    if (index < 0) return { low: curve.thresholds.at(-1)!, lowCett: curve.cett.at(-1)! };
-    const high = curve.thresholds[index]!;
-    const highCett = curve.cett[index]!;
-    if (index === 0) return { low: curve.floor, lowCett: 0, high, highCett };
-    return { low: curve.thresholds[index - 1]!, lowCett: curve.cett[index - 1]!, high, highCett };
-  };
-
-  const done = (b: Bracket) => b.high === undefined || b.high <= b.low * (1 + THRESHOLD_TOLERANCE);
   const known = new Map<number, LayerThresholds>();
 
   return {
     range,
 
     async approximate(bound) {
-      await scanTo(bound);
-      return curves.map((curve) => {
-        const b = bracketOf(curve, bound);
-        return b.high === undefined ? b.low : Math.fround(interpolate(b as Required<Bracket>, bound));
-      });
+      // One scan serves all bounds.
+      await bracket(1, COARSE_STEPS, smallestBound);
+      const brackets = await bracket(bound, COARSE_STEPS);
+      return brackets.map(({ low, high, at }, layer) =>
+        high ? Math.fround(crossingBetween(curves[layer]!.points, at, bound)) : low.threshold,
+      );
     },
 
     async exact(bound) {
       const before = known.get(bound);
       if (before) return before;
-      await scanTo(bound);
-      const brackets = curves.map((curve) => bracketOf(curve, bound));
       let section = false;
-      while (!brackets.every(done)) {
-        const columns = brackets.map((b) =>
-          done(b)
-            ? Array.from({ length: REFINE_WIDTH }, () => b.low)
-            : refiningPoints(b as Required<Bracket>, bound, section),
+      for (;;) {
+        const brackets = await bracket(bound, STEPS_PER_OCTAVE);
+        if (brackets.every(isClosed)) {
+          const result = {
+            thresholds: brackets.map(({ low }) => low.threshold),
+            cett: brackets.map(({ low }) => low.cett),
+          };
+          known.set(bound, result);
+          return result;
+        }
+        await probe(
+          brackets.map((one, layer) =>
+            isClosed(one) ? [] : refiningPoints(curves[layer]!.points, one, bound, section),
+          ),
+          REFINE_WIDTH,
         );
-        const widths = brackets.map(width);
-        const values = await probe(columns);
-        brackets.forEach((b, layer) => {
-          if (done(b)) return;
-          for (let k = 0; k < REFINE_WIDTH; k++) {
-            const threshold = columns[layer]![k]!;
-            const value = values[layer]![k]!;
-            if (threshold <= b.low || threshold >= b.high!) continue;
-            if (value > bound) {
-              b.high = threshold;
-              b.highCett = value;
-              break;
-            }
-            b.low = threshold;
-            b.lowCett = value;
-          }
-        });
         // Interpolation that stalls anywhere gives way to equal sections for one pass, as in Brent's method.
+        const after = curves.map((curve) => firstCrossing(curve, bound, STEPS_PER_OCTAVE));
         section =
-          !section && brackets.some((b, layer) => !done(b) && width(b) > widths[layer]! / REFINE_WIDTH);
+          !section &&
+          after.some(
+            (one, layer) =>
+              'low' in one && !isClosed(one) && width(one) > width(brackets[layer]!) / REFINE_WIDTH,
+          );
       }
-      const result = { thresholds: brackets.map((b) => b.low), cett: brackets.map((b) => b.lowCett) };
-      known.set(bound, result);
-      return result;
     },
   };
 }
 
-const width = (b: { low: number; high?: number }) => (b.high === undefined ? 0 : Math.log(b.high / b.low));
+const clamp = (value: number, least: number, most: number) =>
+  Math.min(Math.max(Number.isFinite(value) ? value : least, least), most);
 
-/** Where ε meets the bound if CETT were a power of it (linear in log ε where a value is 0). */
-function interpolate(
-  b: { low: number; lowCett: number; high: number; highCett: number },
+/** `count` thresholds from `from` on, of equal ratios that would reach `to` with the next. */
+const ladder = (from: number, to: number, count: number): number[] =>
+  Array.from({ length: count }, (_, i) => Math.fround(from * (to / from) ** (i / count)));
+
+const width = ({ low, high }: Bracket) => (high ? Math.log(high.threshold / low.threshold) : 0);
+const isClosed = ({ low, high }: Bracket) =>
+  high === undefined || high.threshold <= low.threshold * (1 + THRESHOLD_TOLERANCE);
+
+/**
+ * The first crossing of a bound among neighbouring steps, or the thresholds that are wanted to see it: those in
+ * every gap before it (as far as is known) in which CETT may rise above `hidden` and fall again.
+ */
+function firstCrossing(
+  { points, slope }: Curve,
   bound: number,
-): number {
-  const x = b.lowCett > 0 && bound > 0 ? Math.log : (value: number) => value;
-  const rise = x(b.highCett) - x(b.lowCett);
-  const at = Number.isFinite(rise) && rise > 0 ? (x(bound) - x(b.lowCett)) / rise : 0.5;
-  return b.low * (b.high / b.low) ** Math.min(1, Math.max(0, at));
+  steps: number,
+  hidden: number = bound,
+): Bracket | { wanted: number[] } {
+  const wanted: number[] = [];
+  const safe = hidden / slope;
+  for (let i = 1; i < points.length; i++) {
+    const [a, b] = [points[i - 1]!, points[i]!];
+    const isSafe = b.threshold <= safe || a.cett + b.most - a.most <= hidden;
+    const from = Math.min(Math.max(a.threshold, Number.isFinite(safe) ? safe : 0), b.threshold);
+    // A share of a step is no step.
+    const parts = Math.ceil(octaves(from, b.threshold) * steps - 1e-3);
+    if (!isSafe && (parts > 1 || from > a.threshold)) {
+      const inside = ladder(from, b.threshold, Math.max(1, parts));
+      wanted.push(...inside.filter((threshold) => threshold > a.threshold && threshold < b.threshold));
+    }
+    if (b.cett > bound) return wanted.length > 0 ? { wanted } : { low: a, high: b, at: i };
+  }
+  return wanted.length > 0 ? { wanted } : { low: points.at(-1)!, at: points.length };
+}
+
+/**
+ * Where CETT meets the bound between points[at − 1] and points[at]: log ε as a function of logit CETT (a power law near 0
+ * and towards 1), through these two
+ * and, where they are a step apart, one beyond each at a like distance; halfway where that leads out of the bracket.
+ */
+function crossingBetween(points: readonly Point[], at: number, bound: number): number {
+  const [low, high] = [points[at - 1]!, points[at]!];
+  const near = [low, high];
+  const distance = octaves(low.threshold, high.threshold) / 2;
+  // Values side by side differ by the jumps of single neurons: their slope says little.
+  if (distance * 4 * STEPS_PER_OCTAVE > 1) {
+    const before = points.slice(0, at).findLast((p) => octaves(p.threshold, low.threshold) > distance);
+    const after = points.slice(at).find((p) => octaves(high.threshold, p.threshold) > distance);
+    if (before) near.unshift(before);
+    if (after) near.push(after);
+  }
+  const logs = near
+    .filter(({ cett }) => cett > 0 && cett < 1)
+    .map(({ threshold, cett }) => ({ x: Math.log(threshold), y: logit(cett) }));
+  const guess = Math.exp(inverseAt(logs, logit(bound)));
+  return guess > low.threshold && guess < high.threshold ? guess : Math.sqrt(low.threshold * high.threshold);
 }
 
 /**
  * Four ascending thresholds inside the bracket: a pair just around the interpolated crossing, which closes the
  * bracket at once when the guess is good, and a wider pair that catches it otherwise.
  */
-function refiningPoints(
-  b: { low: number; lowCett: number; high: number; highCett: number },
-  bound: number,
-  section: boolean,
-): number[] {
+function refiningPoints(points: readonly Point[], b: Bracket, bound: number, section: boolean): number[] {
+  const [low, high] = [b.low.threshold, b.high!.threshold];
   const span = width(b);
   if (section) {
-    return [1, 2, 3, 4].map((i) => Math.fround(b.low * Math.exp((span * i) / (REFINE_WIDTH + 1))));
+    return [1, 2, 3, 4].map((i) => Math.fround(low * Math.exp((span * i) / (REFINE_WIDTH + 1))));
   }
-  const guess = interpolate(b, bound);
+  const guess = crossingBetween(points, b.at, bound);
   const near = 0.45 * THRESHOLD_TOLERANCE;
   const wide = Math.max(6 * THRESHOLD_TOLERANCE, span / 16);
   return [-wide, -near, near, wide]
     .map((offset) => {
       const point = guess * Math.exp(offset);
       // Points outside fall back to a section point, so that none is wasted.
-      if (point > b.low && point < b.high) return Math.fround(point);
-      return Math.fround(b.low * Math.exp(offset < 0 ? span / 3 : (2 * span) / 3));
+      if (point > low && point < high) return Math.fround(point);
+      return Math.fround(low * Math.exp(offset < 0 ? span / 3 : (2 * span) / 3));
     })
     .sort((x, y) => x - y);
 }

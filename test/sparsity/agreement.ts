@@ -1,7 +1,9 @@
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import type { Engine } from '../../src/engine/index.js';
 import { METRICS, type Setting } from '../../src/sparsity/metrics/index.js';
 import { summarise } from '../../src/sparsity/summarise.js';
-import { contextOf, testEngine } from './harness.js';
+import { strideWindows } from '../../src/sparsity/windows.js';
+import { contextOf, windowsOf } from './harness.js';
 import {
   cettCurve,
   column,
@@ -15,11 +17,16 @@ import {
   spoken,
 } from './reference.js';
 
-afterAll(async () => (await testEngine()).close());
-
 const SEQ = 32;
 const SEED = 11;
-const WINDOWS = 128;
+
+/** How much text is measured, on which engine, and how far two searches that know nothing of each other may end apart. */
+export interface Extent {
+  windows: number;
+  engine: () => Promise<Engine>;
+  ratio: number;
+  activationRatio: number;
+}
 
 /** The dense pass and each layer's CETT curve, from which any bound's thresholds are read. */
 function prepare(m: ReferenceModel, windows: number[][]) {
@@ -65,8 +72,9 @@ function referencePplp(prepared: ReturnType<typeof prepare>, p: number) {
   return { cett: low, ...referenceCett(prepared, low) };
 }
 
-async function measure(m: ReferenceModel, windows: number[][], settings: Setting[]) {
-  const context = await contextOf(m, windows);
+async function measure(m: ReferenceModel, windows: number[][], settings: Setting[], engine: Engine) {
+  const gridWindows = strideWindows(windowsOf(windows), (windows.length * SEQ) / 4);
+  const context = await contextOf(m, windows, { gridWindows, engine });
   try {
     const parts = [];
     for (const setting of settings) {
@@ -79,25 +87,31 @@ async function measure(m: ReferenceModel, windows: number[][], settings: Setting
 }
 
 /** Registers the comparison for some kinds of model. */
-export function compareWithReference(cases: Sizes[]): void {
+export function compareWithReference(cases: Sizes[], extent: Extent): void {
   describe.each(cases)('the float64 reference, $act gated $gated, $layers layers', (sizes) => {
     const m = randomModel({ ...sizes, seed: SEED });
-    const windows = spoken(m, WINDOWS, SEQ);
+    const windows = spoken(m, extent.windows, SEQ);
     const prepared = prepare(m, windows);
 
     it('agrees on pplp and cett', async () => {
-      const [pplp, cett, five] = await measure(m, windows, [
+      const settings: Setting[] = [
         { metric: 'pplp', pPercent: 1 },
         { metric: 'cett', cett: 0.2 },
         { metric: 'pplp', pPercent: 5 },
-      ]);
+      ];
+      const [pplp, cett, five] = await measure(m, windows, settings, await extent.engine());
       expect(five!.activationRatio).toBeLessThanOrEqual(pplp!.activationRatio);
       const expected = referencePplp(prepared, 1);
       expect(pplp!.status).toBe('ok');
       expect(pplp!.perplexity.ratio).toBeLessThanOrEqual(1.01);
-      expect(Math.abs(pplp!.perplexity.ratio - expected.ratio)).toBeLessThan(1e-4);
-      // On a small text the curve jumps through the bound more than once, and single neurons show in the fourth
-      // digit: the crossing found is checked where it is, first at its own thresholds, then at its CETT.
+      console.log(
+        `${m.act}, gated ${m.gated}, ${m.layers} layers, ${windows.length * SEQ} tokens: CETT ${pplp!.cett} and ${expected.cett}, ` +
+          `ratio ${pplp!.perplexity.ratio} and ${expected.ratio}, activation ratio ${pplp!.activationRatio} and ${expected.activationRatio}`,
+      );
+      // Two searches that share nothing.
+      expect(Math.abs(pplp!.perplexity.ratio - expected.ratio)).toBeLessThan(extent.ratio);
+      expect(Math.abs(pplp!.activationRatio - expected.activationRatio)).toBeLessThan(extent.activationRatio);
+      // The one found, where it is: at its own thresholds, and at its CETT.
       const thresholds = pplp!.layers.map((layer) => layer.threshold!);
       const same = referenceAt(prepared, thresholds);
       expect(Math.abs(pplp!.perplexity.ratio - same.ratio)).toBeLessThan(2e-5);
@@ -108,22 +122,20 @@ export function compareWithReference(cases: Sizes[]): void {
       });
       const own = referenceCett(prepared, pplp!.cett!);
       expect(Math.abs(pplp!.activationRatio - own.activationRatio)).toBeLessThan(1e-3);
-      const past = [0.25, 0.5, 0.75, 1].map((t) => referenceCett(prepared, pplp!.cett! + t * 1e-4).ratio);
-      expect(Math.max(...past)).toBeGreaterThan(1.01 - 1e-4);
-      expect(Math.abs(pplp!.cett! - expected.cett)).toBeLessThan(0.01);
       const fixed = referenceCett(prepared, 0.2);
       expect(Math.abs(cett!.perplexity.ratio - fixed.ratio)).toBeLessThan(1e-4);
       expect(Math.abs(cett!.activationRatio - fixed.activationRatio)).toBeLessThan(1e-3);
     });
 
     it('agrees on zero, fat, global and topk', async () => {
-      const [zero, fat, global, topk, byOutput] = await measure(m, windows, [
+      const settings: Setting[] = [
         { metric: 'zero' },
         { metric: 'fat', epsilon: 0.1 },
         { metric: 'global', epsilon: 0.2 },
         { metric: 'topk', kRatio: 0.3, pool: 'token', score: 'gate' },
         { metric: 'topk', kRatio: 0.3, pool: 'token', score: 'output' },
-      ]);
+      ];
+      const [zero, fat, global, topk, byOutput] = await measure(m, windows, settings, await extent.engine());
       const tokens = windows.length * SEQ;
       const { norms } = prepared;
       const { dense } = prepared;

@@ -58,17 +58,21 @@ export function testEngine(): Promise<Engine> {
   return opened;
 }
 
-export async function sessionOf(m: ReferenceModel, batchWindows = 32): Promise<Session> {
-  return openSession(await testEngine(), measured(m), { batchWindows });
+export async function sessionOf(m: ReferenceModel, batchWindows = 32, engine?: Engine): Promise<Session> {
+  return openSession(engine ?? (await testEngine()), measured(m), { batchWindows });
 }
 
 export async function contextOf(
   m: ReferenceModel,
   rows: number[][],
-  options: Partial<ContextOptions> & { batchWindows?: number } = {},
+  {
+    batchWindows,
+    engine,
+    ...options
+  }: Partial<ContextOptions> & { batchWindows?: number; engine?: Engine } = {},
 ) {
   const windows = windowsOf(rows);
-  return measureContext(await sessionOf(m, options.batchWindows), {
+  return measureContext(await sessionOf(m, batchWindows, engine), {
     windows,
     calibrationWindows: windows,
     gridWindows: windows,

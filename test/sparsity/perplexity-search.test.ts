@@ -94,6 +94,54 @@ describe('searchPerplexity', () => {
     expect(passes).toBeLessThanOrEqual(4);
   });
 
+  it('passes values by that a part of the tokens rejects, and measures its answer on all of them', async () => {
+    const curve = (c: number) => 2 * c ** 2.3;
+    const whole = new Set<number>();
+    const known: CurvePoint[] = [];
+    const evaluate = async (cett: number) => {
+      whole.add(cett);
+      return curve(cett);
+    };
+    // What is off by at most 1e-5 tells the side of everything but the crossing itself.
+    const judge = async (cett: number, bound: number) =>
+      Math.abs(curve(cett) - bound) > 2e-5
+        ? { logRatio: curve(cett) + 1e-5 * Math.sin(1e6 * cett), error: 1e-5 }
+        : { logRatio: await evaluate(cett), error: 0 };
+    const grid = CETT_GRID.map((cett) => ({ cett, logRatio: 1.2 * curve(cett) }));
+    for (const p of [1, 5, 1.05]) {
+      whole.clear();
+      const bound = Math.log1p(p / 100);
+      const { cett } = await searchPerplexity({ grid, known, evaluate, judge }, bound, 1e-4);
+      expect(whole).toContain(cett);
+      expect(whole.size).toBeLessThanOrEqual(2);
+      const root = (bound / 2) ** (1 / 2.3);
+      expect(root - cett).toBeGreaterThanOrEqual(0);
+      expect(root - cett).toBeLessThanOrEqual(1e-4);
+    }
+  });
+
+  it('does not answer with a value that a part of the tokens misjudged', async () => {
+    const curve = (c: number) => 2 * c ** 2.3;
+    // One value in three is judged too low by more than its error.
+    let calls = 0;
+    const judge = async (cett: number, bound: number) => {
+      const wrong = calls++ % 3 === 0 && curve(cett) > bound && curve(cett) < bound + 1e-3;
+      return { logRatio: wrong ? bound - 2e-5 : curve(cett), error: wrong ? 1e-5 : 0 };
+    };
+    const { cett } = await searchPerplexity(
+      {
+        grid: CETT_GRID.map((at) => ({ cett: at, logRatio: 0.97 * curve(at) })),
+        known: [],
+        evaluate: async (at) => curve(at),
+        judge,
+      },
+      onePercent,
+      1e-4,
+    );
+    expect(curve(cett)).toBeLessThanOrEqual(onePercent);
+    expect((onePercent / 2) ** (1 / 2.3) - cett).toBeLessThanOrEqual(1e-4);
+  });
+
   it('finds the end of a flat stretch by bisection', async () => {
     const jump = 0.2371;
     const flat = (c: number) => (c < jump ? 0.004 : 0.5);

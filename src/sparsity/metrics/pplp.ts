@@ -32,6 +32,7 @@ async function measure(context: MeasureContext, { pPercent, cett }: Setting): Pr
       grid: await context.grid(),
       known: context.known,
       evaluate: context.logRatio,
+      judge: context.judge,
       sample: context.sampledLogRatio,
     },
     Math.log1p(pPercent! / 100),
