@@ -11,6 +11,13 @@ function notBuilt() {
 }
 
 if (!existsSync(new URL('../dist/commands', import.meta.url))) notBuilt();
+
+/** Commands that run tensor programs. */
+const COMPUTING = /^(train|measure|evaluate|demo|sweep (run|retry|task)|engine bench)\b/;
+if (COMPUTING.test(process.argv.slice(2).join(' '))) {
+  const { restartWithHugePages } = await import('../dist/src/engine/huge-pages.js');
+  await restartWithHugePages();
+}
 const { flush, handle, run } = await import('@oclif/core').catch((error) => {
   if (error.code === 'ERR_MODULE_NOT_FOUND') return notBuilt();
   throw error;

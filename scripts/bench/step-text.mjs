@@ -6,9 +6,13 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { restartWithHugePages } from '../../dist/src/engine/huge-pages.js';
 import { findPlugin } from '../../dist/src/engine/install/index.js';
 import { openPjrt } from '../../dist/src/engine/xla/pjrt/index.js';
 import { biasCorrections } from '../../dist/src/training/adamw.js';
+
+// As the commands do.
+await restartWithHugePages();
 
 const [files, rounds = 5, steps = 10] = process.argv.slice(2);
 const plugin = await findPlugin('cpu');

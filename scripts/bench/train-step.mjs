@@ -4,11 +4,15 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { resolveConfig, shapeOf } from '../../dist/src/config.js';
+import { restartWithHugePages } from '../../dist/src/engine/huge-pages.js';
 import { openEngine } from '../../dist/src/engine/index.js';
 import { disposeTree } from '../../dist/src/engine/tree.js';
 import { initialParameters, parameterShapes, usualDeviations } from '../../dist/src/model/parameters.js';
 import { biasCorrections } from '../../dist/src/training/adamw.js';
 import { compileStep } from '../../dist/src/training/step.js';
+
+// As the commands do.
+await restartWithHugePages();
 
 const SIZES = {
   small: { layers: 2, width: 64, ff: 172, heads: 4, vocabSize: 512, seqLen: 64, rows: 16, steps: 40 },

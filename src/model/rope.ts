@@ -11,6 +11,7 @@ import {
   type Tensor,
   tensor1d,
 } from '@tensorflow/tfjs-core';
+import { computedOnce } from '../engine/table.js';
 
 /** cos and sin of every position's angles, each [1, T, 1, rotated/2]. */
 export interface RotaryTables {
@@ -32,8 +33,8 @@ export function rotaryTables(frequencies: Float32Array, length: number, magnitud
     reshape(range(0, length, 1, 'float32'), [1, length, 1, 1]),
     reshape(tensor1d(frequencies), [1, 1, 1, frequencies.length]),
   );
-  const [c, s] = [cos(angles), sin(angles)];
-  return magnitude === 1 ? { cos: c, sin: s } : { cos: mul(c, magnitude), sin: mul(s, magnitude) };
+  const scaled = (table: Tensor) => computedOnce(magnitude === 1 ? table : mul(table, magnitude));
+  return { cos: scaled(cos(angles)), sin: scaled(sin(angles)) };
 }
 
 /** Rotates pairs (i, i + Dh/2) of each head, Llama's layout. x: [B, T, heads, Dh]. */

@@ -39,9 +39,12 @@ interface Entry {
   references: number;
 }
 
-/** Fused kernels that a device's runtime has. */
+/** What a device's compiler and runtime fuse. */
 export interface Fusions {
-  causalAttention(q: readonly number[], k: readonly number[]): boolean;
+  /** A kernel for causal attention on these shapes. */
+  causalAttention?(q: readonly number[], k: readonly number[]): boolean;
+  /** A small table is fused into all that read it, and so computed again for each of their elements. */
+  readonly repeatsTables?: boolean;
 }
 
 /** Larger captured values do not belong in a program's text. */
@@ -102,7 +105,12 @@ export class XlaBackend extends KernelBackend {
 
   /** Whether the program being recorded may call a fused kernel on these shapes (see `fusedCausalAttention`). */
   fusesCausalAttention(q: readonly number[], k: readonly number[]): boolean {
-    return this.fusions?.causalAttention(q, k) ?? false;
+    return this.fusions?.causalAttention?.(q, k) ?? false;
+  }
+
+  /** Whether the program being recorded should hold a table back from fusion (see `computedOnce`). */
+  get repeatsTables(): boolean {
+    return this.fusions?.repeatsTables ?? false;
   }
 
   /** What stands behind a tensor of this backend; undefined for one of another backend. */

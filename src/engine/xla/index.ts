@@ -5,7 +5,7 @@ import { engineError } from '../../errors.js';
 import { writeFileAtomic } from '../../io/atomic.js';
 import { hasNvidiaGpu } from '../gpu.js';
 import { registerGradients } from '../gradients.js';
-import type { Engine, EngineOptions, Precision } from '../index.js';
+import type { Engine, EngineOptions } from '../index.js';
 import { findPlugin, type PluginLocation } from '../install/index.js';
 import { BACKEND, type Fusions, XlaBackend } from './backend.js';
 import { xlaCollectives } from './collectives.js';
@@ -101,7 +101,7 @@ export function xlaEngine(client: PjrtClient, options: XlaOptions = {}): Engine 
     client,
     devices,
     precision,
-    fusions: options.fusions === false || options.deterministic ? undefined : fusionsOf(client, precision),
+    fusions: fusionsOf(client, options),
     onText: programDumper(options.dumpProgramDir),
   };
   const { name, version, apiVersion } = client.plugin;
@@ -138,8 +138,13 @@ export function xlaEngine(client: PjrtClient, options: XlaOptions = {}): Engine 
  * cuDNN's fused attention works in bfloat16 alone, and not in deterministic programs: its gradient adds in any
  * order, and asking XLA 0.11.2 for the ordered form ends the process.
  */
-function fusionsOf(client: PjrtClient, precision: Precision): Fusions | undefined {
-  if (client.platform === 'cpu' || precision !== 'bfloat16') return undefined;
+function fusionsOf(
+  client: PjrtClient,
+  { precision, deterministic, fusions }: XlaOptions,
+): Fusions | undefined {
+  if (fusions === false) return undefined;
+  if (client.platform === 'cpu') return { repeatsTables: true };
+  if (precision !== 'bfloat16' || deterministic) return undefined;
   const capability = Number(client.deviceAttributes.compute_capability ?? 0);
   return { causalAttention: (q, k) => cudnnTakes(capability, q, k) };
 }

@@ -34,6 +34,8 @@ export function inferTypes(operation: Operation, inputs: readonly Node[]): reado
     case 'sign':
       require(x.element !== 'i1', () => `${operation.op} of ${describeType(x)}`);
       return one(x);
+    case 'optimization_barrier':
+      return one(x);
     case 'ceil':
     case 'cosine':
     case 'exponential':

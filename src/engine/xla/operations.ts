@@ -2,7 +2,10 @@ import type { Node } from './graph.js';
 import type { Literal } from './literals.js';
 import type { ElementType, TensorType } from './types.js';
 
-/** Element by element; the result has the operand's type (`is_finite`: truth values). */
+/**
+ * Element by element; the result has the operand's type (`is_finite`: truth values). `optimization_barrier` changes
+ * nothing: the compiler fuses nothing across it.
+ */
 export const UNARY = [
   'abs',
   'ceil',
@@ -16,6 +19,7 @@ export const UNARY = [
   'logistic',
   'negate',
   'not',
+  'optimization_barrier',
   'round_nearest_even',
   'rsqrt',
   'sign',

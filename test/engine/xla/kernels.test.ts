@@ -87,6 +87,7 @@ describe.skipIf(WITHOUT_PLUGIN)('kernels in a program equal tfjs cpu', () => {
     const ownKernels = [
       'CausalAttention',
       'CausalAttentionGradient',
+      'ComputedOnce',
       'ThreefryUniform',
       'ThreefryNormal',
       'LogicalXor',

@@ -114,6 +114,8 @@ export const UNARY_KERNELS: KernelTable = {
       return half(subtract(log1p(x), log1p(negate(x))));
     },
     Ceil: direct('ceil'),
+    // No tfjs op calls it: see computedOnce in src/engine/table.ts.
+    ComputedOnce: (x) => unary('optimization_barrier', x),
     Cos: cosine,
     Cosh: (input) => {
       const x = asFloat(input);

@@ -62,6 +62,21 @@ export function openLibrary(path: string, { global = false } = {}): LibraryHandl
   return koffi.load(path);
 }
 
+/** `fcntl.h`'s command that sets a file's flags. */
+const F_SETFD = 2;
+
+/** `execve`: another program in this process; returns only where the system refuses. */
+export function replaceProcess(path: string, args: readonly string[], environment: NodeJS.ProcessEnv): void {
+  sizeStacks();
+  const libc = koffi.load(null);
+  const execve = libc.func('int execve(const char *path, const char **arguments, const char **environment)');
+  const fcntl = libc.func('int fcntl(int file, int command, ...)');
+  // Node marks its standard streams to be closed then.
+  for (const stream of [0, 1, 2]) fcntl(stream, F_SETFD, 'int', 0);
+  const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
+  execve(path, [...args, null], [...variables, null]);
+}
+
 export type NativeFunction = {
   /** Returns the address of an error, or null. */
   (argument: Uint8Array): bigint | null;
