@@ -81,6 +81,8 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     this.drawing?.stop();
     const error = asKnownError(thrown, `${this.config.bin} ${this.id?.replaceAll(':', ' ')}`);
     if (this.jsonEnabled()) {
+      // Arguments that were refused were parsed: where NODE_ENV is set, oclif would warn that they were not.
+      this.parsed = true;
       // oclif 4 exits 1 for any error under --json and prints its whole configuration with a flag error.
       this.logJson(this.toErrorJson(error));
       process.exitCode = error instanceof SparselawError ? error.exitStatus : exitOf(error);

@@ -54,17 +54,18 @@ const TINY_PRESET: DemoPreset = {
   vocabSize: 300,
   train: {
     ...WASM_PRESET.train,
+    layers: '1',
     width: '16',
     ff: '40',
     'seq-len': '16',
     'batch-tokens': '128',
-    tokens: '12k',
-    checkpoints: 'log:1k..12k:7',
+    tokens: '8k',
+    checkpoints: 'log:1k..8k:7',
     warmup: '1k',
-    'validation-tokens': '1k',
+    'validation-tokens': '512',
   },
-  measureTokens: '512',
-  calibrationTokens: '256',
+  measureTokens: '256',
+  calibrationTokens: '128',
 };
 
 export const DEMO_PRESETS = { full: XLA_PRESET, small: WASM_PRESET, tiny: TINY_PRESET };

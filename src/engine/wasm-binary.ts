@@ -1,13 +1,25 @@
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import { backend_util, type TensorInfo, util } from '@tensorflow/tfjs-core';
 
-export type BinaryName = 'Add' | 'Sub' | 'Multiply' | 'RealDiv' | 'Equal';
+/** The operations that `combine` does, each with the dtype of operands that it is mostly asked for. */
+const OPERAND_DTYPE = {
+  Add: 'float32',
+  Sub: 'float32',
+  Multiply: 'float32',
+  RealDiv: 'float32',
+  Greater: 'float32',
+  GreaterEqual: 'float32',
+  Equal: 'int32',
+} as const;
+export type BinaryName = keyof typeof OPERAND_DTYPE;
+export const BINARY_NAMES = Object.keys(OPERAND_DTYPE) as BinaryName[];
+const COMPARISONS: ReadonlySet<BinaryName> = new Set(['Greater', 'GreaterEqual', 'Equal']);
 /** `Copy` gives the first operand, repeated wherever the second one's shape is longer. */
 type LoopName = BinaryName | 'Copy';
 
-/** Whether `combine` handles these operands: of the dtype that the operation is mostly asked for, and not empty. */
+/** Whether `combine` handles these operands: of the usual dtype, and not empty. */
 export function isCombination(name: BinaryName, a: TensorInfo, b: TensorInfo): boolean {
-  const dtype = name === 'Equal' ? 'int32' : 'float32';
+  const dtype = OPERAND_DTYPE[name];
   return (
     a.dtype === dtype && b.dtype === dtype && util.sizeFromShape(a.shape) * util.sizeFromShape(b.shape) > 0
   );
@@ -16,7 +28,7 @@ export function isCombination(name: BinaryName, a: TensorInfo, b: TensorInfo): b
 /** a ∘ b with broadcasting. */
 export function combine(name: BinaryName, a: TensorInfo, b: TensorInfo, backend: BackendWasm): TensorInfo {
   const shape = backend_util.assertAndGetBroadcastShape(a.shape, b.shape);
-  const out = backend.makeOutput(shape, name === 'Equal' ? 'bool' : 'float32');
+  const out = backend.makeOutput(shape, COMPARISONS.has(name) ? 'bool' : 'float32');
   // Views are taken after the allocation: growing wasm's memory detaches older ones.
   const [x, y, z] = [a, b, out].map((t) => backend.typedArrayFromHeap(t) as Float32Array);
   runLoops(name, mergedAxes(shape, a.shape, b.shape), x!, y!, z!);
@@ -115,6 +127,12 @@ function runRow(
       return;
     case 'RealDiv':
       for (let i = 0; i < size; i++) z[at + i] = x[ao + i * aStep]! / y[bo + i * bStep]!;
+      return;
+    case 'Greater':
+      for (let i = 0; i < size; i++) z[at + i] = x[ao + i * aStep]! > y[bo + i * bStep]! ? 1 : 0;
+      return;
+    case 'GreaterEqual':
+      for (let i = 0; i < size; i++) z[at + i] = x[ao + i * aStep]! >= y[bo + i * bStep]! ? 1 : 0;
       return;
     case 'Equal':
       for (let i = 0; i < size; i++) z[at + i] = x[ao + i * aStep] === y[bo + i * bStep] ? 1 : 0;

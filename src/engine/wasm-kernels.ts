@@ -8,7 +8,7 @@ import {
   unregisterKernel,
   util,
 } from '@tensorflow/tfjs-core';
-import { broadcast, combine, isBroadcast, isCombination } from './wasm-binary.js';
+import { BINARY_NAMES, broadcast, combine, isBroadcast, isCombination } from './wasm-binary.js';
 import { batchMatMul, isPlainBatch } from './wasm-matmul.js';
 
 const BACKEND = 'wasm';
@@ -40,7 +40,7 @@ export function registerWasmKernels(): void {
     ({ inputs, attrs }) => isBroadcast(inputs.x!, attrs.reps as number[]),
     ({ inputs, attrs, backend }) => broadcast(inputs.x!, attrs.reps as number[], backend),
   );
-  for (const name of ['Add', 'Sub', 'Multiply', 'RealDiv', 'Equal'] as const)
+  for (const name of BINARY_NAMES)
     override(
       name,
       ({ inputs }) => isCombination(name, inputs.a!, inputs.b!),

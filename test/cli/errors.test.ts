@@ -3,12 +3,22 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { execute, program, sparselaw } from './cli.js';
+import { sparselawHere } from './in-process.js';
 
 const temporary = () => mkdtemp(join(tmpdir(), 'sparselaw-'));
 /** The message alone, without oclif's arrows and line breaks. */
 const line = (stderr: string) => stderr.replace(/\s*\n?\s*›\s*/g, ' ').trim();
 
 describe('usage errors', () => {
+  it('reach the shell as status 2, one line or one object, and an empty stdout', async () => {
+    const plain = await sparselaw(['fit', 'x.csv', '--nope']);
+    expect(plain).toMatchObject({ status: 2, stdout: '' });
+    expect(line(plain.stderr)).toMatch(/Nonexistent flag: --nope/);
+    const json = await sparselaw(['fit', 'x.csv', '--nope', '--json']);
+    expect(json).toMatchObject({ status: 2, stderr: '' });
+    expect(Object.keys(JSON.parse(json.stdout))).toEqual(['error']);
+  });
+
   const wrong: [string, string[], RegExp][] = [
     ['an unknown flag', ['fit', 'x.csv', '--nope'], /Nonexistent flag: --nope/],
     ['a missing argument', ['fit'], /Missing 1 required arg: table/],
@@ -30,11 +40,11 @@ describe('usage errors', () => {
     ['a second argument', ['fit', 'x.csv', 'extra'], /Unexpected argument: extra/],
   ];
   it.each(wrong)('exits 2 with one line for %s', async (_name, args, message) => {
-    const plain = await sparselaw(args);
+    const plain = await sparselawHere(args);
     expect(plain.status).toBe(2);
     expect(line(plain.stderr)).toMatch(message);
     expect(plain.stdout).toBe('');
-    const json = await sparselaw([...args, '--json']);
+    const json = await sparselawHere([...args, '--json']);
     expect(json.status).toBe(2);
     const { error } = JSON.parse(json.stdout);
     expect(Object.keys(error)).toEqual(['code', 'message', 'suggestions']);
@@ -72,7 +82,7 @@ describe('bad input', () => {
   it('names a column that is not there and those that are', async () => {
     const folder = await temporary();
     await writeFile(join(folder, 't.csv'), 'tokens,ratio\n1,2\n2,3\n');
-    const { status, stderr } = await sparselaw(['fit', join(folder, 't.csv'), '--y', 'activation']);
+    const { status, stderr } = await sparselawHere(['fit', join(folder, 't.csv'), '--y', 'activation']);
     expect(status).toBe(3);
     expect(line(stderr)).toMatch(/activation/);
     expect(line(stderr)).toMatch(/ratio/);

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { writeTinyCorpus } from '../training/corpus.js';
-import { root, sparselaw } from './cli.js';
+import { root } from './cli.js';
+import { sparselawHere as sparselaw } from './in-process.js';
 
 const folder = await mkdtemp(join(tmpdir(), 'sparselaw-grid-'));
 await writeTinyCorpus(join(folder, 'corpus'), { vocabSize: 300 });

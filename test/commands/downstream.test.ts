@@ -7,7 +7,7 @@ import { exportThresholds } from '../../src/downstream/export.js';
 import type { SparselawError } from '../../src/errors.js';
 import { evaluationSchema } from '../../src/files/evaluation.js';
 import { readFloatTensors } from '../../src/io/safetensors.js';
-import { sparselaw } from '../cli/cli.js';
+import { sparselawHere as sparselaw } from '../cli/in-process.js';
 
 vi.setConfig({ testTimeout: 60_000 });
 

@@ -1,37 +1,21 @@
-import { execFile } from 'node:child_process';
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { promisify } from 'node:util';
+import { join } from 'node:path';
 import { parquetReadObjects } from 'hyparquet';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { profileSchema } from '../../src/files/profile.js';
 import { sparsitySchema } from '../../src/files/sparsity.js';
 import { readCsv } from '../../src/io/csv.js';
 import { readFloatTensors, writeSafetensors } from '../../src/io/safetensors.js';
+import type { Outcome } from '../cli/cli.js';
+import { sparselawHere } from '../cli/in-process.js';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
-const bin = resolve('bin/run.js');
-
-interface Ended {
-  status: number;
-  stdout: string;
-  stderr: string;
-}
-
-async function sparselaw(...args: string[]): Promise<Ended> {
-  try {
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, [bin, ...args]);
-    return { status: 0, stdout, stderr };
-  } catch (error) {
-    const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
-    return { status: code, stdout, stderr };
-  }
-}
+const sparselaw = (...args: string[]) => sparselawHere(args);
 
 /** The message of a failed command, which a terminal would wrap. */
-const messageOf = ({ stdout }: Ended): string => JSON.parse(stdout).error.message;
+const messageOf = ({ stdout }: Outcome): string => JSON.parse(stdout).error.message;
 
 /** Fast enough everywhere, at the price of a meaningless model. */
 const TINY = ['--layers', '1', '--width', '16', '--ff', '24', '--heads', '2', '--seq-len', '16'];
@@ -190,7 +174,7 @@ describe('measure', () => {
     const [found] = JSON.parse(theirs.stdout).measurements;
     expect(found).toMatchObject({ runId: 'theirs', tokens: 4096, step: 9, checkpoint: 'step-9' });
     expect(found.model.family).toBe('llama');
-    const figures = ({ stdout }: Ended) =>
+    const figures = ({ stdout }: Outcome) =>
       JSON.parse(stdout).measurements.map((m: { layers: unknown; loss: unknown }) => [m.layers, m.loss]);
     expect(figures(theirs)).toEqual(figures(ours));
     expect(await readdir(foreign)).toHaveLength(3);

@@ -7,7 +7,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { flagName } from '../../src/config.js';
 import { listCheckpoints } from '../../src/files/run.js';
 import { randomStream } from '../../src/random.js';
-import { program, sparselaw } from '../cli/cli.js';
+import { program } from '../cli/cli.js';
+import { sparselawHere } from '../cli/in-process.js';
 import { TINY, writeTinyCorpus } from '../training/corpus.js';
 import { bytesOf } from '../training/run-bytes.js';
 
@@ -27,7 +28,7 @@ const command = (out: string, changes: Record<string, unknown> = {}, ...more: st
   ...flagsOf({ ...TINY, ...changes }),
   ...more,
 ];
-const inFolder = (args: string[]) => sparselaw(args, { cwd: folder });
+const inFolder = (args: string[]) => sparselawHere(args, { cwd: folder });
 
 /** Long enough that a process can be stopped in the middle. */
 const long = { tokens: 32 * 200, checkpoints: 'every:640', validationTokens: 64 };

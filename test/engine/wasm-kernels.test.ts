@@ -79,6 +79,18 @@ describe('wasm kernels agree with the reference backend', () => {
       expectClose(await both(() => operation(values('a', a), values('b', b))));
   });
 
+  it('compares floats with broadcasting, equal ones and those that are no number too', async () => {
+    const x = () => tf.tensor2d([-1, 0, 0.5, Number.NaN, 0.5, 2], [3, 2]);
+    for (const compare of [tf.greater, tf.greaterEqual] as const) {
+      for (const y of [
+        () => tf.scalar(0.5),
+        () => tf.tensor1d([0, 0.5]),
+        () => tf.tensor2d([0, 0.5, 2], [3, 1]),
+      ])
+        expectClose(await both(() => tf.cast(compare(x(), y()), 'float32')));
+    }
+  });
+
   it('adds integers as before', async () => {
     const sum = await both(() => tf.add(tf.tensor1d([1, 2], 'int32'), tf.tensor1d([3, 4], 'int32')));
     expect(sum[1]).toEqual(sum[0]);

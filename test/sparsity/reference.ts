@@ -79,13 +79,15 @@ function logits(
     const k = normed.map((x) => apply(w('self_attn.k_proj'), m.width, x));
     const v = normed.map((x) => apply(w('self_attn.v_proj'), m.width, x));
     const head = (x: Vector, h: number) => x.slice(h * size, (h + 1) * size);
+    // Every head's keys, turned once: a window's later tokens all look at them.
+    const keys = k.map((x, j) => Array.from({ length: m.heads }, (_, h) => turn(head(x, h), j, m.theta)));
     states = states.map((x, t) => {
       const mixed: Vector = [];
       for (let h = 0; h < m.heads; h++) {
         const query = turn(head(q[t]!, h), t, m.theta);
         const scores: number[] = [];
         for (let j = 0; j <= t; j++) {
-          const key = turn(head(k[j]!, h), j, m.theta);
+          const key = keys[j]![h]!;
           scores.push(query.reduce((sum, a, i) => sum + a * key[i]!, 0) / Math.sqrt(size));
         }
         const top = Math.max(...scores);

@@ -3,7 +3,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { program, root, sparselaw } from '../../cli/cli.js';
+import { program, root } from '../../cli/cli.js';
+import { sparselawHere as sparselaw } from '../../cli/in-process.js';
 
 const VALID = join(root, 'fixtures/tinybooks.valid.txt');
 let folder: string;
