@@ -1,10 +1,10 @@
 import { defineConfig } from 'vitest/config';
-import base from './vitest.config.js';
+import { SHARED } from './vitest.config.js';
 
 /** Everything that the XLA engine runs, on a GPU instead of the processor, and what only a GPU has. */
 export default defineConfig({
   test: {
-    ...base.test,
+    ...SHARED,
     // Nothing to install: the device's plugin is there or the tests fail.
     globalSetup: [],
     include: ['test/engine/xla/**/*.test.ts', 'test/training/xla.test.ts', 'test/device/**/*.device.ts'],
@@ -13,6 +13,6 @@ export default defineConfig({
     maxWorkers: 4,
     testTimeout: 600_000,
     hookTimeout: 600_000,
-    env: { ...base.test?.env, SPARSELAW_TEST_DEVICE: process.env.SPARSELAW_TEST_DEVICE ?? 'cuda' },
+    env: { ...SHARED.env, SPARSELAW_TEST_DEVICE: process.env.SPARSELAW_TEST_DEVICE ?? 'cuda' },
   },
 });

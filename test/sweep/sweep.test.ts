@@ -16,13 +16,13 @@ describe('sweep run', () => {
   it('trains and measures every run, writes what follows, and then finds nothing to do', async () => {
     await grid(
       'plain.yaml',
-      20,
-      'product: { seed: [0, 1, 2] }\nfit: [{ law: constant, allPhases: true }]\nreport: report.html\ntensorboard: true',
+      10,
+      'product: { seed: [0, 1] }\nfit: [{ law: constant, allPhases: true }]\nreport: report.html\ntensorboard: true',
     );
     const first = await sweep('run', 'plain.yaml', '--out', 'plain', '--parallel', '2', '--json');
     expect(first.status).toBe(0);
     const runs = runsOf(first);
-    expect(runs.map(({ state }) => state)).toEqual(['done', 'done', 'done']);
+    expect(runs.map(({ state }) => state)).toEqual(['done', 'done']);
     const table = join(study('plain'), 'table.csv');
     const text = await readFile(table, 'utf8');
     for (const { id } of runs) expect(text.match(new RegExp(id, 'g'))).toHaveLength(10);
@@ -36,10 +36,10 @@ describe('sweep run', () => {
     for (const { id } of runs) expect((await statusOf('plain', id)).attempts).toHaveLength(1);
 
     // A grid may grow: what is done stays done.
-    await grid('plain.yaml', 20, 'product: { seed: [0, 1, 2, 3] }');
+    await grid('plain.yaml', 10, 'product: { seed: [0, 1, 2] }');
     const third = runsOf(await sweep('run', 'plain.yaml', '--out', 'plain', '--json'));
-    expect(third.map(({ attempts }) => attempts)).toEqual([1, 1, 1, 1]);
-    expect(await readFile(table, 'utf8')).toContain(third[3]!.id);
+    expect(third.map(({ attempts }) => attempts)).toEqual([1, 1, 1]);
+    expect(await readFile(table, 'utf8')).toContain(third[2]!.id);
 
     // Other measurements are made of the same checkpoints.
     const more = (await readFile(join(folder, 'plain.yaml'), 'utf8')).replace(
@@ -73,7 +73,7 @@ describe('sweep run', () => {
   });
 
   it('shows a failed run with its reason, leaves it alone, and retries it when told', async () => {
-    await grid('fails.yaml', 20, 'product: { seed: [0, 1] }');
+    await grid('fails.yaml', 10, 'product: { seed: [0, 1] }');
     const planned = await sweep(
       'run',
       'fails.yaml',
@@ -86,7 +86,7 @@ describe('sweep run', () => {
     );
     const [bad, good] = runsOf(planned).map(({ id }) => id);
     const inTheWay = sweepPaths(study('fails')).run(bad!);
-    await grid('one.yaml', 20, 'runs: [{ seed: 1 }]');
+    await grid('one.yaml', 10, 'runs: [{ seed: 1 }]');
     expect((await sweep('run', 'one.yaml', '--out', 'fails')).status).toBe(0);
     // A folder of somebody else's, where the run would be.
     await mkdir(inTheWay, { recursive: true });
@@ -112,7 +112,7 @@ describe('sweep run', () => {
   }, 120_000);
 
   it('shares runs with another sweep that was started at the same time, and runs none twice', async () => {
-    await grid('race.yaml', 100, 'product: { seed: [0, 1, 2] }');
+    await grid('race.yaml', 40, 'product: { seed: [0, 1, 2] }');
     const both = await Promise.all(
       ['one', 'other'].map(() => sweep('run', 'race.yaml', '--out', 'race', '--json')),
     );
