@@ -58,9 +58,10 @@ export default class Demo extends BaseCommand<typeof Demo> {
       announce: (message) => this.notice(message),
       signal: this.interruption(),
     });
-    for (const { activation, formula, verdict, reasons } of result.laws) {
+    for (const { activation, ratio, formula, verdict, reasons, limit } of result.laws) {
       const reason = reasons.at(-1);
-      this.log(`${activation}: ${formula}  (${verdict}${reason ? `: ${reason}` : ''})`);
+      const end = limit.estimate === null ? '' : `, limit ${limit.estimate.toPrecision(3)}`;
+      this.log(`${activation}, ${ratio}: ${formula}${end}  (${verdict}${reason ? `: ${reason}` : ''})`);
     }
     this.log(result.report);
     return { report: result.report, table: result.table, fits: result.fits, engine };

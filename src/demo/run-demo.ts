@@ -3,7 +3,7 @@ import { access, mkdir, readFile } from 'node:fs/promises';
 import type { EngineName } from '../engine/index.js';
 import { EXIT, interruptedError, SparselawError } from '../errors.js';
 import type { DemoPreset } from './presets.js';
-import { DEMO_MODELS, type DemoStage, type DemoText, demoPaths, demoStages } from './stages.js';
+import { DEMO_LAWS, type DemoStage, type DemoText, demoPaths, demoStages } from './stages.js';
 
 export interface DemoOptions {
   out: string;
@@ -19,6 +19,8 @@ export interface DemoOptions {
 
 export interface DemoLaw {
   activation: string;
+  /** What is counted as active: `PPL-1%`, `not exactly zero`. */
+  ratio: string;
   formula: string;
   verdict: string;
   /** What stands behind a verdict that is not `ok`, the weightiest last. */
@@ -94,11 +96,15 @@ interface FitSummary {
   }[];
 }
 
-async function readLaw(activation: string, law: string, path: string): Promise<DemoLaw> {
+async function readLaw(
+  { activation, ratio, law }: (typeof DEMO_LAWS)[number],
+  path: string,
+): Promise<DemoLaw> {
   const { fits } = JSON.parse(await readFile(path, 'utf8')) as FitSummary;
   const fit = fits.find((candidate) => candidate.law === law);
   return {
     activation,
+    ratio,
     formula: fit?.formula ?? '',
     verdict: fit?.verdict ?? 'not fitted',
     reasons: fit?.reasons ?? [],
@@ -126,10 +132,8 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
     changed = true;
   }
   const paths = demoPaths(out);
-  const fits = DEMO_MODELS.map(({ activation }) => paths.fit(activation));
-  const laws = await Promise.all(
-    DEMO_MODELS.map(({ activation, law }, i) => readLaw(activation, law, fits[i]!)),
-  );
+  const fits = DEMO_LAWS.map(({ name }) => paths.fit(name));
+  const laws = await Promise.all(DEMO_LAWS.map((law, i) => readLaw(law, fits[i]!)));
   return { report: paths.report, table: paths.table, fits, laws };
 }
 
