@@ -19,7 +19,7 @@ const OTHER_TIERS = [
   'test/slurm/**',
   'node_modules/**',
 ];
-const PLAIN = ['config', 'fit', 'house', 'io', 'laws', 'random', 'report', 'table'].map(
+const PLAIN = ['config', 'fit', 'house', 'io', 'laws', 'random', 'table'].map(
   (room) => `test/${room}/**/*.test.ts`,
 );
 

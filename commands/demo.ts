@@ -60,7 +60,8 @@ export default class Demo extends BaseCommand<typeof Demo> {
     });
     for (const { activation, ratio, formula, verdict, reasons, limit } of result.laws) {
       const reason = reasons.at(-1);
-      const end = limit.estimate === null ? '' : `, limit ${limit.estimate.toPrecision(3)}`;
+      const isKnown = limit.estimate !== null && verdict !== 'not-converged';
+      const end = isKnown ? `, limit ${limit.estimate!.toPrecision(3)}` : '';
       this.log(`${activation}, ${ratio}: ${formula}${end}  (${verdict}${reason ? `: ${reason}` : ''})`);
     }
     this.log(result.report);
