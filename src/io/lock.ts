@@ -164,6 +164,6 @@ async function holderOf(path: string): Promise<{ holder: Holder; mtimeMs: number
 
 /** The living holder of a lock; undefined where it is free, or its holder dead. */
 export async function lockHolder(path: string): Promise<LockHolder | undefined> {
-  const found = await holderOf(path);
+  const found = await withFile('read', path, () => holderOf(path));
   return found && isAlive(found.holder, found.mtimeMs) ? found.holder : undefined;
 }

@@ -21,7 +21,8 @@ const sweepSchema = z.object({
   folder: z.string(),
   ...gridSchema.pick({ measure: true, table: true, fit: true, report: true, tensorboard: true, slurm: true })
     .shape,
-  runs: z.array(z.object({ id: z.string().regex(/^[\w.-]+$/), config: configSchema })),
+  // Files are named by it: it may not lead out of the folder, nor be longer than a name can be.
+  runs: z.array(z.object({ id: z.string().regex(/^\w[\w.-]{0,199}$/), config: configSchema })),
 });
 export type Sweep = z.output<typeof sweepSchema>;
 export type SweepRun = Sweep['runs'][number];
