@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { canonicalJson, sha256 } from '../io/hash.js';
 
 /** Version of fit.json; `predict` and `report` refuse another one. */
 export const FIT_SCHEMA_VERSION = 1;
@@ -219,7 +220,7 @@ const comparison = z.object({
   chosen: z.object({ law: z.string(), why: z.string() }).nullable(),
 });
 
-export const fitFileSchema = z.object({
+const fitBody = z.object({
   schemaVersion: z.literal(FIT_SCHEMA_VERSION),
   table: z.object({ path: z.string(), sha256: z.string() }),
   x: z.string(),
@@ -235,6 +236,21 @@ export const fitFileSchema = z.object({
   /** Groups and laws without a usable fit. */
   failed: z.array(z.object({ group: z.record(z.string(), z.string()), law: z.string(), reason: z.string() })),
 });
+type FitBody = z.infer<typeof fitBody>;
+
+/** SHA-256 of all that fit.json says. */
+const fitHash = (body: FitBody): string => sha256(canonicalJson(JSON.parse(JSON.stringify(body))));
+
+/** fit.json; a file of an earlier version has no hash of itself. */
+export const fitFileSchema = fitBody
+  .extend({ selfSha256: z.string().optional() })
+  .refine(({ selfSha256, ...body }) => selfSha256 === undefined || selfSha256 === fitHash(body), {
+    message: 'does not fit the rest of the file, which was changed after it was written',
+    path: ['selfSha256'],
+  });
+
+/** Gives a fit file the hash of itself, by which readers know that it is as it was written. */
+export const sealFit = (body: FitBody): FitFile => ({ ...body, selfSha256: fitHash(body) });
 
 export type FitFile = z.infer<typeof fitFileSchema>;
 export type Fit = z.infer<typeof fitSchema>;

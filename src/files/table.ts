@@ -1,5 +1,8 @@
+import { z } from 'zod';
 import { inputError } from '../errors.js';
 import { formatCsv } from '../io/csv.js';
+import { pathExists } from '../io/exists.js';
+import { readJson } from '../io/json.js';
 
 /** Version of the column dictionary; written to `table.csv.schema.json`. */
 export const TABLE_SCHEMA_VERSION = 1;
@@ -160,3 +163,14 @@ export const tableDictionary = () => ({
   missing: 'an empty cell (CSV) or null (Parquet); never 0',
   columns: TABLE_COLUMN_NAMES.map((name) => ({ name, ...(TABLE_COLUMNS[name] as ColumnMeaning) })),
 });
+
+/** Where a table's dictionary lies. */
+export const dictionaryPath = (table: string): string => `${table}.schema.json`;
+
+/** Whether a table is another than its dictionary was written for: edited since, or damaged. */
+export async function wasChanged(table: string, tableSha256: string): Promise<boolean> {
+  const path = dictionaryPath(table);
+  if (!(await pathExists(path))) return false;
+  const { sha256 } = await readJson(path, z.looseObject({ sha256: z.string().optional() }));
+  return sha256 !== undefined && sha256 !== tableSha256;
+}

@@ -1,6 +1,8 @@
 import { numericsError, usageError } from '../errors.js';
-import { FIT_SCHEMA_VERSION, type Fit, type FitFile, type JointFit } from '../files/fit.js';
+import { FIT_SCHEMA_VERSION, type Fit, type FitFile, type JointFit, sealFit } from '../files/fit.js';
+import { wasChanged } from '../files/table.js';
 import { sha256File } from '../io/hash.js';
+import { printable } from '../io/printable.js';
 import { findLaw, LAW_IDS } from '../laws/index.js';
 import { findJointLaw, JOINT_LAWS } from '../laws/joint/index.js';
 import type { OnProgress } from '../progress.js';
@@ -89,7 +91,11 @@ export async function fitTable(path: string, options: FitTableOptions): Promise<
       }
     }
   }
-  return { file: await assemble(path, table, fits, joint, fitOptions, options, auto), notices };
+  const file = await assemble(path, table, fits, joint, fitOptions, options, auto);
+  if (await wasChanged(path, file.table.sha256)) {
+    notices.push(`${printable(path)} was changed after \`sparselaw table\` wrote it: edited, or damaged.`);
+  }
+  return { file, notices };
 }
 
 interface JointResult {
@@ -191,7 +197,7 @@ async function assemble(
     table.kind === 'fit'
       ? table.series.flatMap((series) => testScaleDependence(series, fitOptions.level, options.margin) ?? [])
       : [];
-  return {
+  return sealFit({
     schemaVersion: FIT_SCHEMA_VERSION,
     table: { path, sha256: await sha256File(path) },
     x: table.x,
@@ -205,5 +211,5 @@ async function assemble(
     joint: joint.flatMap(({ result }) => (typeof result === 'string' ? [] : result)),
     scaleTests,
     failed,
-  };
+  });
 }

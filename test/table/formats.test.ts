@@ -11,8 +11,10 @@ import {
   TABLE_COLUMNS,
   type TableRow,
   tableDictionary,
+  wasChanged,
 } from '../../src/files/table.js';
 import { parseCsv } from '../../src/io/csv.js';
+import { sha256 } from '../../src/io/hash.js';
 import { formatTableParquet } from '../../src/table/parquet.js';
 import { tableFormat, writeTable } from '../../src/table/write.js';
 
@@ -133,7 +135,9 @@ describe('writeTable', () => {
     await writeTable(path, ROWS);
     expect(await readFile(path, 'utf8')).toBe(formatTable(ROWS));
     const schema = JSON.parse(await readFile(`${path}.schema.json`, 'utf8'));
-    expect(schema).toEqual(tableDictionary());
+    const hash = sha256(await readFile(path));
+    expect(schema).toEqual({ ...tableDictionary(), sha256: hash });
+    expect([await wasChanged(path, hash), await wasChanged(path, 'another')]).toEqual([false, true]);
   });
 
   it('knows two formats by their ending', () => {

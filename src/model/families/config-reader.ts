@@ -66,10 +66,13 @@ export function configReader(config: JsonObject, path: string): ConfigReader {
     return config[key] ?? undefined;
   };
   const refuse = (what: string) =>
-    inputError(`${printable(path)}: ${what} is not supported for models of type ${shown(family)}.`, {
-      code: 'unsupported-model',
-      suggestions: ['A model that computes something else would be measured wrong, so nothing is guessed.'],
-    });
+    inputError(
+      `${printable(path)}: ${printable(what)} is not supported for models of type ${shown(family)}.`,
+      {
+        code: 'unsupported-model',
+        suggestions: ['A model that computes something else would be measured wrong, so nothing is guessed.'],
+      },
+    );
   const wrong = (key: string, wanted: string) =>
     inputError(`${printable(path)}: ${JSON.stringify(key)} must be ${wanted}, not ${shown(config[key])}.`, {
       code: 'bad-value',
