@@ -2,7 +2,13 @@ import type { ChartGroup } from './chart-groups.js';
 import { scoreGroup } from './evaluations.js';
 import { bySize, limitsByLaw, trainingFits } from './fit-charts.js';
 import type { ReportModel } from './model.js';
-import { chunkProfiles, neuronProfiles, paretoProfiles, positionProfiles } from './profiles.js';
+import {
+  chunkProfiles,
+  neuronProfiles,
+  paretoProfiles,
+  positionProfiles,
+  tokenProfiles,
+} from './profiles.js';
 import { layers, losses, metrics, paretoFronts } from './run-charts.js';
 
 /** Every group of charts whose data are there, in the order of the page. */
@@ -20,6 +26,7 @@ export function chartGroups(model: ReportModel): ChartGroup[] {
     layers(model),
     neuronProfiles(profiles),
     chunkProfiles(profiles),
+    tokenProfiles(profiles),
     positionProfiles(profiles),
     losses(model),
   ];

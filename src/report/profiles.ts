@@ -13,6 +13,7 @@ import { checkpointLabel } from './charts/layer-heatmap.js';
 import { neuronFrequencies } from './charts/neuron-frequencies.js';
 import { pareto } from './charts/pareto.js';
 import { positionRatios } from './charts/position-ratios.js';
+import { tokenRatios } from './charts/token-ratios.js';
 import { compareNatural, formatNumber, formatShare } from './format.js';
 
 type Cells = Record<string, string | number | null>;
@@ -132,6 +133,13 @@ export function paretoProfiles(sources: readonly ProfileSource[]): ChartGroup {
   };
 }
 
+/** What a chart of a profile is called, and of which measurement it is. */
+const frameOf = (prefix: string, source: ProfileSource) => ({
+  name: nameOf(prefix, source),
+  run: titleOf(source),
+  setting: source.description.definition,
+});
+
 /** Points of one layer's sorted curve: enough for a line, however many neurons there are. */
 const CURVE_POINTS = 65;
 
@@ -143,9 +151,7 @@ export function neuronProfiles(sources: readonly ProfileSource[]): ChartGroup {
       'A steep curve means few busy neurons do most of the work; neurons at 0 never woke in the text measured.',
     charts: ofKind(sources, 'neurons').map((source) =>
       neuronFrequencies({
-        name: nameOf('neurons', source),
-        run: titleOf(source),
-        setting: source.description.definition,
+        ...frameOf('neurons', source),
         rows: [...groupBy(source.rows, (row) => number(row, 'layer') ?? -1)].flatMap(([layer, own]) =>
           sortedCurve(own.map((row) => number(row, 'frequency') ?? 0)).map((point) => ({
             curve: `layer ${layer + 1}`,
@@ -158,16 +164,52 @@ export function neuronProfiles(sources: readonly ProfileSource[]): ChartGroup {
 }
 
 /** Quantiles from the busiest neuron on. */
-function sortedCurve(frequencies: readonly number[]): { share: number; frequency: number }[] {
-  const sorted = [...frequencies].sort((a, b) => b - a);
-  const count = Math.min(CURVE_POINTS, sorted.length);
-  return Array.from({ length: count }, (_, i) => {
-    const at = count > 1 ? Math.round((i * (sorted.length - 1)) / (count - 1)) : 0;
-    return {
-      share: Number(((at + 1) / sorted.length).toPrecision(5)),
-      frequency: Number(sorted[at]!.toPrecision(5)),
-    };
+const sortedCurve = (frequencies: readonly number[]): { share: number; frequency: number }[] =>
+  quantiles(frequencies.map((value) => ({ value, weight: 1 }))).map(({ share, value }) => ({
+    share,
+    frequency: value,
+  }));
+
+/** The largest values first: `share` of all weight lies on values of at least `value`. */
+function quantiles(values: readonly { value: number; weight: number }[]): { share: number; value: number }[] {
+  const sorted = [...values].sort((a, b) => b.value - a.value);
+  const total = sorted.reduce((sum, { weight }) => sum + weight, 0);
+  let sum = 0;
+  const curve = sorted.map(({ value, weight }) => {
+    sum += weight;
+    return { share: sum / total, value };
   });
+  const count = Math.min(CURVE_POINTS, curve.length);
+  const short = (number: number) => Number(number.toPrecision(5));
+  let at = 0;
+  return Array.from({ length: count }, (_, i) => {
+    if (count > 1) while (at < curve.length - 1 && curve[at]!.share < i / (count - 1) - 1e-12) at++;
+    return { share: short(curve[at]!.share), value: short(curve[at]!.value) };
+  });
+}
+
+export function tokenProfiles(sources: readonly ProfileSource[]): ChartGroup {
+  return {
+    id: 'tokens',
+    title: 'Activation ratio by input token',
+    intro: 'Where the two curves part, frequent entries need more neurons or fewer than rare ones.',
+    charts: ofKind(sources, 'tokens').map((source) => {
+      const entries = source.rows.map((row) => ({
+        value: number(row, 'activation_ratio') ?? 0,
+        count: number(row, 'count') ?? 0,
+      }));
+      const curveOf = (curve: string, weight: (count: number) => number) =>
+        quantiles(entries.map(({ value, count }) => ({ value, weight: weight(count) }))).map((point) => ({
+          curve,
+          share: point.share,
+          activationRatio: point.value,
+        }));
+      return tokenRatios({
+        ...frameOf('tokens', source),
+        rows: [...curveOf('vocabulary entries', () => 1), ...curveOf('tokens of the text', (count) => count)],
+      });
+    }),
+  };
 }
 
 export function chunkProfiles(sources: readonly ProfileSource[]): ChartGroup {
@@ -178,9 +220,7 @@ export function chunkProfiles(sources: readonly ProfileSource[]): ChartGroup {
       'A batch of tokens must load every neuron that one of them activates: this share, not the ratio of single tokens, bounds the work saved.',
     charts: ofKind(sources, 'chunks').map((source) =>
       chunkRatios({
-        name: nameOf('chunks', source),
-        run: titleOf(source),
-        setting: source.description.definition,
+        ...frameOf('chunks', source),
         rows: source.rows.map((row) => ({
           layer: number(row, 'layer'),
           tokens: number(row, 'chunk_tokens'),
@@ -198,9 +238,7 @@ export function positionProfiles(sources: readonly ProfileSource[]): ChartGroup 
     intro: '',
     charts: ofKind(sources, 'positions').map((source) =>
       positionRatios({
-        name: nameOf('positions', source),
-        run: titleOf(source),
-        setting: source.description.definition,
+        ...frameOf('positions', source),
         rows: source.rows.map((row) => ({
           position: number(row, 'position'),
           activationRatio: number(row, 'activation_ratio'),

@@ -24,6 +24,9 @@ beforeAll(async () => {
   await writeProfile(folder, own, 'chunks', chunks, 'csv');
   const positions = [0, 1, 2].map((position) => ({ position, activation_ratio: 0.1 + 0.01 * position }));
   await writeProfile(folder, own, 'positions', positions, 'parquet');
+  // The entry read most often needs the fewest neurons.
+  const tokens = [1, 2, 5].map((count, token) => ({ token, count, activation_ratio: 0.3 - 0.1 * token }));
+  await writeProfile(folder, own, 'tokens', tokens, 'csv');
   const pareto = [0.5, 0.1, 0.001].map((ratio) => ({
     arm: 'topk-gate',
     parameter: ratio,
@@ -44,6 +47,7 @@ describe('profiles in a report', () => {
       'neurons',
       'pareto',
       'positions',
+      'tokens',
     ]);
     expect(found.every(({ id, description }) => id === 'relu-64' && description.tokens === 2000)).toBe(true);
     const neurons = found.find(({ description }) => description.profile === 'neurons')!;
@@ -59,10 +63,13 @@ describe('profiles in a report', () => {
         'neurons-relu-64-pplp',
         'chunks-relu-64-pplp',
         'positions-relu-64-pplp',
+        'tokens-relu-64-pplp',
       ]),
     );
     const page = await readFile(out, 'utf8');
     expect(page).toContain('1 setting of more than 8 times the dense perplexity lies beyond the axis.');
+    expect(page).toContain('vocabulary entries: from 30.0% over 20.0% in the middle to 10.0%');
+    expect(page).toContain('tokens of the text: from 30.0% over 10.0% in the middle to 10.0%');
     // Half of layer 2's neurons are active on half of the tokens or more; layer 1 sleeps.
     const spoken = /layer 1: (.*?) of neurons are active on half of the tokens or more; layer 2: (\d+)/.exec(
       page,

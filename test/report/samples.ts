@@ -10,6 +10,7 @@ import { pareto } from '../../src/report/charts/pareto.js';
 import { positionRatios } from '../../src/report/charts/position-ratios.js';
 import { residuals } from '../../src/report/charts/residuals.js';
 import { taskScores } from '../../src/report/charts/task-scores.js';
+import { tokenRatios } from '../../src/report/charts/token-ratios.js';
 import { trainingLoss } from '../../src/report/charts/training-loss.js';
 import { axisOf } from '../../src/report/model.js';
 import { assignSeries } from '../../src/report/series.js';
@@ -213,6 +214,21 @@ export const SAMPLES: Record<string, Chart> = {
         activationRatio: 0.1 + 0.1 / (1 + position),
       })),
       { position: 16, activationRatio: null },
+    ],
+  }),
+  'token-ratios': tokenRatios({
+    name: 'token-ratios',
+    run: 'relu-64 at 20M',
+    setting: 'PPL-1%',
+    rows: [
+      ...['vocabulary entries', 'tokens of the text'].flatMap((curve, i) =>
+        [0, 0.25, 0.5, 0.75, 1].map((share) => ({
+          curve,
+          share,
+          activationRatio: 0.3 - (0.2 + i / 20) * share,
+        })),
+      ),
+      { curve: 'tokens of the text', share: null, activationRatio: null },
     ],
   }),
   'metrics-over-tokens': metricsOverTokens({
