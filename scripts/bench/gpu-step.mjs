@@ -3,7 +3,7 @@
 //   node scripts/bench/gpu-step.mjs [--models A,B,C] [--precision bfloat16] [--device cuda] [--blocks 5] [--steps 20]
 //     [--act relu] [--deterministic] [--plain-attention] [--reuse-input] [--dump DIR] [--losses N]
 //     [--warmup STEPS] [xla option=value …]
-//     [--devices N] [--shard-state] [--same-batch]: that of one device, shared
+//     [--devices N] [--shard-state] [--same-batch]: that of one device, shared [--bucket-mib 32] [--narrow-exchange]
 // Prints one JSON object a model: milliseconds a step and tokens/s (median of the blocks), compile time, memory, and
 // the host's part: how long a step keeps this thread busy (within the blocks), and how long it takes until one is
 // queued on an idle device. New tokens and scalars are uploaded every step.
@@ -42,6 +42,8 @@ const { values: flags, positionals } = parseArgs({
     devices: { type: 'string', default: '1' },
     'shard-state': { type: 'boolean', default: false },
     'same-batch': { type: 'boolean', default: false },
+    'bucket-mib': { type: 'string', default: '32' },
+    'narrow-exchange': { type: 'boolean', default: false },
     'plain-attention': { type: 'boolean', default: false },
     'reuse-input': { type: 'boolean', default: false },
   },
@@ -198,6 +200,7 @@ for (const model of flags.models.split(',')) {
     precision: flags.precision,
     deterministic: flags.deterministic,
     xlaOptions,
+    exchange: { bucketBytes: Number(flags['bucket-mib']) * 2 ** 20, narrow: flags['narrow-exchange'] },
     ...(flags['plain-attention'] ? { fusions: false } : {}),
     ...(flags.dump ? { dumpProgramDir: join(flags.dump, model) } : {}),
   });

@@ -2,7 +2,7 @@
 
     python step_torch.py small|base [rounds] [eager|compile]
 
-Prints one JSON line with the milliseconds a step of each round. Needs torch alone.
+Prints one JSON line with the milliseconds a step of each round. Needs torch alone (model: torch_model.py).
 """
 
 import json
@@ -12,68 +12,20 @@ import time
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from torch_model import SHAPES, Model
 
-# width, layers, ff, vocabulary, heads, rows, sequence length, steps a round
-SIZES = {
-    "small": (64, 2, 172, 512, 4, 16, 64, 40),
-    "base": (128, 4, 344, 1024, 4, 16, 128, 10),
-}
-
-
-def rotated(x, cos, sin):
-    first, second = x.chunk(2, -1)
-    return torch.cat((first * cos - second * sin, second * cos + first * sin), -1)
-
-
-class Block(nn.Module):
-    def __init__(self, width, heads, ff):
-        super().__init__()
-        self.heads = heads
-        self.norm1, self.norm2 = nn.RMSNorm(width, eps=1e-5), nn.RMSNorm(width, eps=1e-5)
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.out = nn.Linear(width, width, bias=False)
-        self.gate_up = nn.Linear(width, 2 * ff, bias=False)
-        self.down = nn.Linear(ff, width, bias=False)
-
-    def forward(self, x, cos, sin):
-        b, t, d = x.shape
-        qkv = self.qkv(self.norm1(x)).view(b, t, 3, self.heads, d // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        y = F.scaled_dot_product_attention(rotated(q, cos, sin), rotated(k, cos, sin), v, is_causal=True)
-        x = x + self.out(y.transpose(1, 2).reshape(b, t, d))
-        gate, up = self.gate_up(self.norm2(x)).chunk(2, -1)
-        return x + self.down(F.silu(gate) * up)
-
-
-class Model(nn.Module):
-    def __init__(self, width, layers, ff, vocab, heads, seq):
-        super().__init__()
-        self.embedding = nn.Embedding(vocab, width)
-        self.blocks = nn.ModuleList(Block(width, heads, ff) for _ in range(layers))
-        self.norm = nn.RMSNorm(width, eps=1e-5)
-        for p in self.parameters():
-            if p.ndim == 2:
-                nn.init.normal_(p, std=0.02)
-        half = width // heads // 2
-        angles = torch.outer(torch.arange(seq).float(), 10000.0 ** (-torch.arange(half).float() / half))
-        self.register_buffer("cos", angles.cos())
-        self.register_buffer("sin", angles.sin())
-
-    def forward(self, ids, targets):
-        x = self.embedding(ids)
-        for block in self.blocks:
-            x = block(x, self.cos, self.sin)
-        return F.cross_entropy((self.norm(x) @ self.embedding.weight.T).flatten(0, 1), targets.flatten())
+STEPS = {"small": 40, "base": 10}
 
 
 def main():
     name = sys.argv[1]
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
     mode = sys.argv[3] if len(sys.argv) > 3 else "eager"
-    width, layers, ff, vocab, heads, rows, seq, steps = SIZES[name]
+    *_, vocab, _, rows, seq = SHAPES[name]
+    steps = STEPS[name]
     torch.manual_seed(0)
     torch.set_num_threads(2)
-    model = Model(width, layers, ff, vocab, heads, seq)
+    model = Model(SHAPES[name], F.silu)
     matrices = [p for p in model.parameters() if p.ndim == 2]
     gains = [p for p in model.parameters() if p.ndim == 1]
     optimiser = torch.optim.AdamW(

@@ -2,7 +2,7 @@
 
     python torch_peer.py [--models A,B,C] [--modes compile,eager] [--steps 20] [--blocks 5] [--cpu]
 
-The model and work of gpu-step.mjs (see torch_ddp.py, whose model this is). Prints one JSON line for each size and mode.
+The model and work of gpu-step.mjs (torch_model.py with ReLU, as in torch_ddp.py). Prints one JSON line for each size and mode.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import time
 
 import torch
 import torch.nn as nn
-from torch_ddp import SHAPES, Model
+from torch_model import SHAPES, Model
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--models", default="A,B,C")
@@ -27,10 +27,10 @@ torch.set_float32_matmul_precision("high")
 
 
 def measure(name, mode):
-    width, layers, ff, vocab, heads, rows, seq = SHAPES[name]
+    *_, vocab, _, rows, seq = SHAPES[name]
     torch.manual_seed(0)
     torch._dynamo.reset()
-    model = Model(width, layers, ff, vocab, heads, seq).to(device)
+    model = Model(SHAPES[name]).to(device)
     run = torch.compile(model) if mode == "compile" else model
     optimiser = torch.optim.AdamW(model.parameters(), lr=3e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     x, y = torch.randint(vocab, (2, rows, seq), device=device)

@@ -8,7 +8,7 @@ import { registerGradients } from '../gradients.js';
 import type { Engine, EngineOptions } from '../index.js';
 import { findPlugin, type PluginLocation } from '../install/index.js';
 import { BACKEND, type Fusions, XlaBackend } from './backend.js';
-import { xlaCollectives } from './collectives.js';
+import { type Exchange, xlaCollectives } from './collectives.js';
 import { recordFold } from './fold.js';
 import { cudnnTakes } from './kernels/cudnn-attention.js';
 import { registerKernels } from './kernels/index.js';
@@ -53,6 +53,8 @@ interface XlaOptions extends EngineOptions {
   xlaOptions?: Readonly<Record<string, string | number | boolean>>;
   /** false: call none of the device's fused kernels. */
   fusions?: boolean;
+  /** How several devices sum their gradients. */
+  exchange?: Exchange;
 }
 
 /** The engine on a plugin that was found. */
@@ -111,7 +113,7 @@ export function xlaEngine(client: PjrtClient, options: XlaOptions = {}): Engine 
     deviceDescription: `${devices > 1 ? `${devices} × ` : ''}${client.deviceDescription}`,
     precision,
     devices,
-    collectives: xlaCollectives(backend, devices),
+    collectives: xlaCollectives(backend, devices, options.exchange),
     // Scattered sums on a GPU are added in the order in which threads arrive, unless that is forbidden.
     deterministic: device === 'cpu' || (options.deterministic ?? false),
     versions: { 'tfjs-core': version_core, plugin: `${name} ${version}`.trim(), pjrt: apiVersion },
