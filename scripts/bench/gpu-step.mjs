@@ -1,7 +1,8 @@
 // Training steps of the sizes A, B and C (those of the PyTorch peers, torch_peer.py and torch_ddp.py), each device
 // with a batch of that size:
 //   node scripts/bench/gpu-step.mjs [--models A,B,C] [--precision bfloat16] [--device cuda] [--blocks 5] [--steps 20]
-//     [--act relu] [--deterministic] [--plain-attention] [--reuse-input] [--dump DIR] [--losses N]
+//     [--act relu] [--deterministic] [--plain-attention] [--reuse-input]
+//     [--kernels none|LANES,ROWS,WARPS] [--dump DIR] [--losses N]
 //     [--warmup STEPS] [xla option=value …]
 //     [--devices N] [--shard-state] [--same-batch]: that of one device, shared [--bucket-mib 32] [--narrow-exchange]
 // Prints one JSON object a model: milliseconds a step and tokens/s (median of the blocks), compile time, memory, and
@@ -45,6 +46,7 @@ const { values: flags, positionals } = parseArgs({
     'bucket-mib': { type: 'string', default: '32' },
     'narrow-exchange': { type: 'boolean', default: false },
     'plain-attention': { type: 'boolean', default: false },
+    kernels: { type: 'string' },
     'reuse-input': { type: 'boolean', default: false },
   },
 });
@@ -53,6 +55,12 @@ const { values: flags, positionals } = parseArgs({
 function optionValue(text) {
   if (text === 'true' || text === 'false') return text === 'true';
   return text !== '' && Number.isFinite(Number(text)) ? Number(text) : text;
+}
+/** `none`, or how the row kernels' work is cut. */
+function cutOf(text) {
+  if (text === 'none') return false;
+  const [lanesAtOnce, rowsOfInstance, warps] = text.split(',').map(Number);
+  return { lanesAtOnce, rowsOfInstance, warps };
 }
 const xlaOptions = Object.fromEntries(
   positionals.map((each) => {
@@ -168,6 +176,7 @@ async function measure(engine, model) {
       model,
       precision: flags.precision,
       options: xlaOptions,
+      ...(flags.kernels && { kernels: flags.kernels }),
       device: engine.deviceDescription,
       devices: engine.devices,
       shardState: flags['shard-state'],
@@ -200,6 +209,7 @@ for (const model of flags.models.split(',')) {
     precision: flags.precision,
     deterministic: flags.deterministic,
     xlaOptions,
+    ...(flags.kernels && { kernels: cutOf(flags.kernels) }),
     exchange: { bucketBytes: Number(flags['bucket-mib']) * 2 ** 20, narrow: flags['narrow-exchange'] },
     ...(flags['plain-attention'] ? { fusions: false } : {}),
     ...(flags.dump ? { dumpProgramDir: join(flags.dump, model) } : {}),

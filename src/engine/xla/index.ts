@@ -10,11 +10,13 @@ import { findPlugin, type PluginLocation } from '../install/index.js';
 import { BACKEND, type Fusions, XlaBackend } from './backend.js';
 import { type Exchange, xlaCollectives } from './collectives.js';
 import { recordFold } from './fold.js';
+import { compilesKernels } from './kernel-probe.js';
 import { cudnnTakes } from './kernels/cudnn-attention.js';
 import { registerKernels } from './kernels/index.js';
 import { openPlugin } from './open.js';
 import type { PjrtClient } from './pjrt/index.js';
 import { createProgram } from './program.js';
+import { type Cut, DEFAULT_CUT } from './row-kernels.js';
 import { toDevices } from './upload.js';
 
 /** tfjs never chooses this backend by itself: it runs nothing op by op. */
@@ -53,6 +55,8 @@ interface XlaOptions extends EngineOptions {
   xlaOptions?: Readonly<Record<string, string | number | boolean>>;
   /** false: call none of the device's fused kernels. */
   fusions?: boolean;
+  /** Kernels of our own; by default where the device compiles them. */
+  kernels?: Cut | false;
   /** How several devices sum their gradients. */
   exchange?: Exchange;
 }
@@ -61,9 +65,15 @@ interface XlaOptions extends EngineOptions {
 export async function openXlaWith(plugin: PluginLocation, options: XlaOptions = {}): Promise<Engine> {
   refuseUnlessComputed(options);
   const overrides = { ...programOptions(options), ...options.xlaOptions };
+  const kernels =
+    options.kernels ?? (mayCallKernels(options) && (await compilesKernels(plugin)) && DEFAULT_CUT);
   const client = await openPlugin(plugin, overrides, options.devices);
-  return xlaEngine(client, options);
+  return xlaEngine(client, { ...options, kernels });
 }
+
+/** Kernels of our own compute in bfloat16, as cuDNN's do. */
+const mayCallKernels = ({ precision, deterministic, fusions }: XlaOptions): boolean =>
+  precision === 'bfloat16' && !deterministic && fusions !== false;
 
 /**
  * What was measured to pay on an H200 (reports/performance.md). Products that share an operand are not merged:
@@ -142,13 +152,13 @@ export function xlaEngine(client: PjrtClient, options: XlaOptions = {}): Engine 
  */
 function fusionsOf(
   client: PjrtClient,
-  { precision, deterministic, fusions }: XlaOptions,
+  { precision, deterministic, fusions, kernels }: XlaOptions,
 ): Fusions | undefined {
   if (fusions === false) return undefined;
   if (client.platform === 'cpu') return { repeatsTables: true };
   if (precision !== 'bfloat16' || deterministic) return undefined;
   const capability = Number(client.deviceAttributes.compute_capability ?? 0);
-  return { causalAttention: (q, k) => cudnnTakes(capability, q, k) };
+  return { causalAttention: (q, k) => cudnnTakes(capability, q, k), ...(kernels && { rowKernels: kernels }) };
 }
 
 /** Writes program texts as `NAME.mlir`, and `NAME-2.mlir` where a name comes again. */

@@ -58,7 +58,7 @@ const isNarrowing = ({ operation }: Node): boolean =>
   operation.op === 'convert' && operation.element === 'bf16';
 
 /** All nodes of a program, those in loops too, in recording order. */
-function allNodes(roots: readonly Node[]): Node[] {
+export function allNodes(roots: readonly Node[]): Node[] {
   const seen = new Set<Node>();
   const pending = [...roots];
   for (let node = pending.pop(); node; node = pending.pop()) {

@@ -7,6 +7,7 @@ import { matchDonations } from './donation.js';
 import type { PjrtClient, PjrtExecutable } from './pjrt/index.js';
 import { axisOf, partOf, type Split, wholeOf } from './placement.js';
 import { toBfloat16 } from './precision.js';
+import { fuseRows } from './row-kernels.js';
 import { emitModule, type ProgramParameter, type ProgramResult } from './stablehlo.js';
 import { type Leaf, type Traced, trace } from './trace.js';
 import { describeType, elementOf, sameShape, type TensorType } from './types.js';
@@ -98,7 +99,7 @@ async function compile<State extends TensorTree, Input extends TensorTree, Resul
   const stateLeaves = place('state', state);
   const leaves = [...stateLeaves, ...place('input', input)];
   const traced = trace(backend, name, fn, [state, input], leaves, fusions);
-  const { parameters, results } = inPrecision(traced, precision);
+  const { parameters, results } = lowered(traced, precision, fusions);
   const resultLeaves = results.map(({ node, name: path }): Placed => {
     const axis = devices === 1 ? undefined : splitResults?.(path);
     const split = axis === undefined ? undefined : axisOf(axis, node.type.shape.length);
@@ -123,19 +124,21 @@ async function compile<State extends TensorTree, Input extends TensorTree, Resul
   return { executable, leaves, results: resultLeaves, structure: traced.structure };
 }
 
-/** The recorded program in the arithmetic that was asked for. */
-function inPrecision<Result extends TensorTree>(
+/** The recorded program in the arithmetic that was asked for, with the kernels of our own that its device takes. */
+function lowered<Result extends TensorTree>(
   { parameters, results }: Traced<Result>,
   precision: Precision,
+  fusions: Fusions | undefined,
 ): { parameters: readonly ProgramParameter[]; results: readonly ProgramResult[] } {
   if (precision !== 'bfloat16') return { parameters, results };
   const narrow = toBfloat16({
     parameters: parameters.map(({ node }) => node),
     results: results.map(({ node }) => node),
   });
+  const fused = fusions?.rowKernels ? fuseRows(narrow, fusions.rowKernels) : narrow;
   return {
-    parameters: parameters.map(({ name }, i) => ({ name, node: narrow.parameters[i]! })),
-    results: results.map(({ name }, i) => ({ name, node: narrow.results[i]! })),
+    parameters: parameters.map(({ name }, i) => ({ name, node: fused.parameters[i]! })),
+    results: results.map(({ name }, i) => ({ name, node: fused.results[i]! })),
   };
 }
 

@@ -1,0 +1,374 @@
+import { createGraph, type Node } from './graph.js';
+import type { CustomCall } from './operations.js';
+import { reduce, result } from './ops.js';
+import { allNodes } from './precision.js';
+import { splatOf } from './simplify.js';
+import { quoted } from './statements.js';
+import { isPointwise, type KernelBuilder, printKernel, type Space } from './triton.js';
+import { sameShape, type TensorType } from './types.js';
+
+/**
+ * Norms in one pass. XLA makes two kernels of a norm (and two of its gradient): one sums along each row, the other
+ * reads everything again. Here, sums along rows and what is computed from them, element by element, become one kernel
+ * of our own that reads each operand once. Nothing below knows what a norm is: it looks for values of one shape
+ * [N, D] that are
+ *
+ * - *stored*: rounded to bfloat16, summed along each row, or summed over all rows (a gain's gradient), and
+ * - computed from stored values by element-wise operations and repetition alone,
+ *
+ * and puts those together that depend on each other with no product or movement in between.
+ */
+
+type Kind = 'block' | 'rowSum' | 'columnSum';
+
+/** A stored value that a kernel computes. */
+interface Point {
+  readonly node: Node;
+  readonly kind: Kind;
+  readonly count: number;
+  readonly width: number;
+  /** What it is computed from, float32. */
+  readonly body: Node;
+  readonly leaves: ReadonlyMap<Node, Space>;
+}
+
+type Group = readonly Point[];
+
+/** A kernel has at most so many lanes a row: wider rows do not stay in registers. */
+const WIDEST = 4096;
+/** Fewer rows are no work for a whole device. */
+const FEWEST_ROWS = 512;
+
+const isFull = ({ type }: Node, { count, width }: Pick<Point, 'count' | 'width'>) =>
+  sameShape(type.shape, [count, width]);
+const isRow = ({ type: { shape } }: Node, count: number) =>
+  sameShape(shape, [count]) || sameShape(shape, [count, 1]);
+
+function kindOf({ operation, type, inputs: [x] }: Node): Kind | undefined {
+  if (x?.type.element !== 'f32' || x.type.shape.length !== 2) return undefined;
+  if (operation.op === 'convert') return type.element === 'bf16' ? 'block' : undefined;
+  if (operation.op !== 'reduce' || operation.combiner !== 'add' || operation.axes.length !== 1)
+    return undefined;
+  return operation.axes[0] === 1 ? 'rowSum' : 'columnSum';
+}
+
+/** The stored values under an expression of shape [N, D]; undefined where something else is in it. */
+function leavesOf(body: Node, dims: Pick<Point, 'count' | 'width'>): Map<Node, Space> | undefined {
+  const leaves = new Map<Node, Space>();
+  const seen = new Set<Node>();
+  const visit = (node: Node): boolean => {
+    if (seen.has(node) || splatOf(node) !== undefined) return true;
+    seen.add(node);
+    const { operation, inputs, type } = node;
+    if (isFull(node, dims)) {
+      if (operation.op === 'convert' && inputs[0]!.type.element === 'bf16') {
+        leaves.set(inputs[0]!, 'full');
+        return true;
+      }
+      if (operation.op === 'broadcast_in_dim') {
+        const [x] = inputs as [Node];
+        if (splatOf(x) !== undefined) return true;
+        if (isRow(x, dims.count) && operation.axes[0] === 0) return visit(x);
+        if (!sameShape(x.type.shape, [dims.width]) || operation.axes[0] !== 1 || x.type.element !== 'f32')
+          return false;
+        leaves.set(x, 'column');
+        return true;
+      }
+      return isPointwise(node) && inputs.every(visit);
+    }
+    if (!isRow(node, dims.count)) return false;
+    if (operation.op === 'reshape' && isRow(inputs[0]!, dims.count)) return visit(inputs[0]!);
+    if (operation.op === 'broadcast_in_dim' && isRow(inputs[0]!, dims.count)) return visit(inputs[0]!);
+    if (isPointwise(node)) return inputs.every(visit);
+    if (type.element !== 'f32') return false;
+    leaves.set(node, 'row');
+    return true;
+  };
+  return visit(body) ? leaves : undefined;
+}
+
+function pointOf(node: Node): Point | undefined {
+  const kind = kindOf(node);
+  if (!kind) return undefined;
+  const body = node.inputs[0]!;
+  const [count, width] = body.type.shape as [number, number];
+  if (width > WIDEST || width < 16 || count < FEWEST_ROWS || count * width >= 2 ** 31) return undefined;
+  const leaves = leavesOf(body, { count, width });
+  return leaves && { node, kind, count, width, body, leaves };
+}
+
+/** Operations that a value can pass within one kernel; every other one is a step between two kernels. */
+function isBetween(node: Node): boolean {
+  const { op } = node.operation;
+  if (op === 'reduce') return kindOf(node) !== 'rowSum';
+  const inside = ['convert', 'broadcast_in_dim', 'reshape', 'constant', 'parameter', 'result', 'iota'];
+  return !inside.includes(op) && !isPointwise(node);
+}
+
+/** How many steps between kernels lie before each value, at most: what is fused has equally many. */
+function depths(nodes: readonly Node[]): Map<Node, number> {
+  const depth = new Map<Node, number>();
+  for (const node of nodes) {
+    const before = node.inputs.reduce((most, input) => Math.max(most, depth.get(input) ?? 0), 0);
+    depth.set(node, before + (isBetween(node) ? 1 : 0));
+  }
+  return depth;
+}
+
+/** Points that become one kernel. */
+function groupsOf(nodes: readonly Node[]): Point[][] {
+  const depth = depths(nodes);
+  const points = nodes.flatMap((node) => pointOf(node) ?? []);
+  const groups = new Map<Node, Point[]>(points.map((point) => [point.node, [point]]));
+  const join = (a: Node, b: Node) => {
+    const [into, from] = [groups.get(a)!, groups.get(b)!];
+    if (into === from) return;
+    into.push(...from);
+    for (const { node } of from) groups.set(node, into);
+  };
+  const keyOf = ({ count, width, body }: Point) => `${count} ${width} ${depth.get(body)}`;
+  const byNode = new Map(points.map((point) => [point.node, point]));
+  const readers = new Map<string, Node>();
+  for (const point of points) {
+    for (const [leaf, space] of point.leaves) {
+      const other = byNode.get(leaf);
+      if (other && keyOf(other) === keyOf(point)) join(other.node, point.node);
+      if (space !== 'full') continue;
+      const reader = `${keyOf(point)} ${leaf.id}`;
+      const known = readers.get(reader);
+      if (known) join(known, point.node);
+      else readers.set(reader, point.node);
+    }
+  }
+  const whole = [...new Set(groups.values())].map((group) => group.sort((a, b) => a.node.id - b.node.id));
+  // Worth it where a sum along rows is used for a block at once: that is the second pass saved.
+  return whole.filter((group) =>
+    group.some(
+      ({ node, kind }) =>
+        kind === 'rowSum' && group.some((other) => other.kind === 'block' && other.leaves.has(node)),
+    ),
+  );
+}
+
+const layoutOf = ({ shape }: TensorType) => shape.map((_, i) => shape.length - 1 - i);
+
+/** How a kernel's work is cut. */
+export interface Cut {
+  /** Lanes that are worked on at once, over all rows of a round. */
+  readonly lanesAtOnce: number;
+  /** Rows of a program instance that sums over its rows. */
+  readonly rowsOfInstance: number;
+  /** Groups of 32 threads. */
+  readonly warps: number;
+}
+
+/** The best of those tried on an H200 (reports/performance.md). */
+export const DEFAULT_CUT: Cut = { lanesAtOnce: 2048, rowsOfInstance: 32, warps: 4 };
+
+interface Kernel {
+  readonly call: CustomCall;
+  /** Operands in their order. */
+  readonly leaves: readonly Node[];
+  /** Which result a point is. */
+  readonly index: ReadonlyMap<Node, number>;
+}
+
+/** @param used whether a point is needed outside of the kernel */
+function kernelOf(group: Group, used: (node: Node) => boolean, cut: Cut): Kernel {
+  const { count, width } = group[0]!;
+  const own = new Map(group.map((point) => [point.node, point]));
+  const spaces = new Map(group.flatMap(({ leaves }) => [...leaves]));
+  const outputs = group.filter(({ node }) => used(node));
+  const sums = outputs.filter(({ kind }) => kind === 'columnSum');
+  const lanes = 2 ** Math.ceil(Math.log2(width));
+  const rows = Math.max(1, Math.min(cut.rowsOfInstance, cut.lanesAtOnce / lanes));
+  const rowsOfInstance = sums.length > 0 ? cut.rowsOfInstance : rows;
+  const instances = Math.ceil(count / rowsOfInstance);
+  const inputs = externalLeaves(group).map((node, i) => ({
+    ...{ node, space: spaces.get(node)!, name: `%in${i}` },
+    stored: node.type.element as 'bf16' | 'f32',
+  }));
+  const results = outputs.map(({ node, kind }, i) => ({
+    ...{ node, kind, name: `%out${i}` },
+    stored: kind === 'block' ? ('bf16' as const) : ('f32' as const),
+  }));
+
+  const shared = new Map<Node, string>();
+  const text = printKernel(
+    'rows',
+    { count, width, rows, rowsOfInstance },
+    [...inputs, ...results],
+    (build) => {
+      for (const { node, space, name, stored } of inputs) {
+        if (space === 'column') shared.set(node, build.spread(build.load(name, 'column', stored), 'column'));
+      }
+    },
+    (build) => {
+      const at = evaluator(
+        build,
+        { count, width },
+        own,
+        shared,
+        (node) => inputs.find((input) => input.node === node)!,
+      );
+      const totals: string[] = [];
+      for (const { node, kind, name, stored } of results) {
+        if (kind === 'columnSum') totals.push(build.sum(at.full(own.get(node)!.body), 'column'));
+        else if (kind === 'rowSum') build.store(name, at.row(node), 'row', stored);
+        else build.store(name, at.full(own.get(node)!.body), 'full', stored);
+      }
+      return totals;
+    },
+    results.flatMap(({ kind, name }) => (kind === 'columnSum' ? [name] : [])),
+  );
+  const types = results.map(({ node, kind }): TensorType => {
+    if (kind === 'columnSum') return { element: 'f32', shape: [instances, width] };
+    return kind === 'block' ? node.type : { element: 'f32', shape: [count] };
+  });
+  const attributes = {
+    debug: 'false',
+    grid_x: `${instances} : i32`,
+    grid_y: '1 : i32',
+    grid_z: '1 : i32',
+    ir: quoted(text),
+    name: '"rows"',
+    num_stages: '1 : i32',
+    num_warps: `${cut.warps} : i32`,
+  };
+  return {
+    call: {
+      target: '__gpu$xla.gpu.triton',
+      apiVersion: 4,
+      config: Object.entries(attributes)
+        .map(([key, value]) => `${key} = ${value}`)
+        .join(', '),
+      types,
+      operandLayouts: inputs.map(({ node }) => layoutOf(node.type)),
+      resultLayouts: types.map(layoutOf),
+    },
+    leaves: inputs.map(({ node }) => node),
+    index: new Map(results.map(({ node }, i) => [node, i])),
+  };
+}
+
+/** Names of values within one round of a kernel, each written once. */
+function evaluator(
+  build: KernelBuilder,
+  dims: { count: number; width: number },
+  own: ReadonlyMap<Node, Point>,
+  shared: ReadonlyMap<Node, string>,
+  inputOf: (node: Node) => { name: string; stored: 'bf16' | 'f32' },
+) {
+  const names = new Map<Node, string>();
+  const once = (node: Node, make: () => string): string => {
+    const known = names.get(node);
+    if (known) return known;
+    const name = make();
+    names.set(node, name);
+    return name;
+  };
+  const full = (node: Node): string =>
+    once(node, () => {
+      const { operation, inputs } = node;
+      const value = splatOf(node);
+      if (value !== undefined) return build.constant(value, 'full');
+      const [x] = inputs as [Node];
+      if (operation.op === 'convert') {
+        const point = own.get(x);
+        if (point) return build.rounded(full(point.body));
+        const { name, stored } = inputOf(x);
+        return build.load(name, 'full', stored);
+      }
+      if (operation.op === 'broadcast_in_dim') {
+        const scalar = splatOf(x);
+        if (scalar !== undefined) return build.constant(scalar, 'full');
+        return isRow(x, dims.count) && operation.axes[0] === 0 ? build.spread(row(x), 'row') : shared.get(x)!;
+      }
+      return build.pointwise(node, inputs.map(full), 'full');
+    });
+  const row = (node: Node): string =>
+    once(node, () => {
+      const value = splatOf(node);
+      if (value !== undefined) return build.constant(value, 'row');
+      const point = own.get(node);
+      if (point) return build.sum(full(point.body), 'row');
+      const { operation, inputs } = node;
+      const moves = operation.op === 'reshape' || operation.op === 'broadcast_in_dim';
+      if (moves && isRow(inputs[0]!, dims.count)) return row(inputs[0]!);
+      if (isPointwise(node)) return build.pointwise(node, inputs.map(row), 'row');
+      const { name, stored } = inputOf(node);
+      return build.load(name, 'row', stored);
+    });
+  return { full, row };
+}
+
+interface Program {
+  readonly parameters: readonly Node[];
+  readonly results: readonly Node[];
+}
+
+/** The program with such kernels in it. Programs with loops are left as they are. */
+export function fuseRows({ parameters, results }: Program, cut: Cut = DEFAULT_CUT): Program {
+  const roots = [...parameters, ...results];
+  const nodes = allNodes(roots);
+  const groups = nodes.some(({ operation }) => operation.op === 'loop') ? [] : groupsOf(nodes);
+  if (groups.length === 0) return { parameters, results };
+  const groupOf = new Map(groups.flatMap((group) => group.map(({ node }) => [node, group] as const)));
+  const external = new Map(groups.map((group) => [group, externalLeaves(group)]));
+  /** What a value is made from in the new program: a kernel reads what its group reads. */
+  const sources = (node: Node): readonly Node[] => {
+    const group = groupOf.get(node);
+    return group ? external.get(group)! : node.inputs;
+  };
+  // Points that only their own kernel's expressions take are never asked for.
+  const wanted = reachable(roots, sources);
+  const graph = createGraph();
+  const kernels = new Map<Group, { readonly bundle: Node; readonly kernel: Kernel }>();
+  const built = new Map<Node, Node>();
+  const moved = (node: Node): Node => built.get(node)!;
+
+  const make = (node: Node): Node => {
+    const group = groupOf.get(node);
+    if (!group) return graph.add(node.operation, ...node.inputs.map(moved));
+    let made = kernels.get(group);
+    if (!made) {
+      const kernel = kernelOf(group, (point) => wanted.has(point), cut);
+      const bundle = graph.add({ op: 'custom_call', ...kernel.call }, ...kernel.leaves.map(moved));
+      made = { bundle, kernel };
+      kernels.set(group, made);
+    }
+    const value = result(made.bundle, made.kernel.index.get(node)!);
+    // Each instance of the kernel has summed its own rows.
+    return node.operation.op === 'reduce' && node.operation.axes[0] === 0 ? reduce('add', value, [0]) : value;
+  };
+
+  const pending = [...roots];
+  for (let node = pending.at(-1); node; node = pending.at(-1)) {
+    const missing = built.has(node) ? [] : sources(node).filter((source) => !built.has(source));
+    if (missing.length > 0) {
+      pending.push(...missing);
+      continue;
+    }
+    if (!built.has(node)) built.set(node, make(node));
+    pending.pop();
+  }
+  return { parameters: parameters.map(moved), results: results.map(moved) };
+}
+
+function externalLeaves(group: Group): Node[] {
+  const own = new Set(group.map(({ node }) => node));
+  const leaves = new Set(group.flatMap((point) => [...point.leaves.keys()]));
+  return [...leaves].filter((leaf) => !own.has(leaf));
+}
+
+/** Everything that roots are made from. */
+function reachable(roots: readonly Node[], sources: (node: Node) => readonly Node[]): Set<Node> {
+  const seen = new Set<Node>();
+  const pending = [...roots];
+  for (let node = pending.pop(); node; node = pending.pop()) {
+    if (seen.has(node)) continue;
+    seen.add(node);
+    pending.push(...sources(node));
+  }
+  return seen;
+}
