@@ -4,7 +4,7 @@
 //     [--act relu] [--deterministic] [--plain-attention] [--reuse-input]
 //     [--kernels none|LANES,ROWS,WARPS] [--dump DIR] [--losses N]
 //     [--warmup STEPS] [xla option=value …]
-//     [--devices N] [--shard-state] [--same-batch]: that of one device, shared [--bucket-mib 32] [--narrow-exchange]
+//     [--devices N] [--shard-state] [--same-batch]: that of one device, shared
 // Prints one JSON object a model: milliseconds a step and tokens/s (median of the blocks), compile time, memory, and
 // the host's part: how long a step keeps this thread busy (within the blocks), and how long it takes until one is
 // queued on an idle device. New tokens and scalars are uploaded every step.
@@ -43,8 +43,6 @@ const { values: flags, positionals } = parseArgs({
     devices: { type: 'string', default: '1' },
     'shard-state': { type: 'boolean', default: false },
     'same-batch': { type: 'boolean', default: false },
-    'bucket-mib': { type: 'string', default: '32' },
-    'narrow-exchange': { type: 'boolean', default: false },
     'plain-attention': { type: 'boolean', default: false },
     kernels: { type: 'string' },
     'reuse-input': { type: 'boolean', default: false },
@@ -210,7 +208,6 @@ for (const model of flags.models.split(',')) {
     deterministic: flags.deterministic,
     xlaOptions,
     ...(flags.kernels && { kernels: cutOf(flags.kernels) }),
-    exchange: { bucketBytes: Number(flags['bucket-mib']) * 2 ** 20, narrow: flags['narrow-exchange'] },
     ...(flags['plain-attention'] ? { fusions: false } : {}),
     ...(flags.dump ? { dumpProgramDir: join(flags.dump, model) } : {}),
   });

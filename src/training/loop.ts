@@ -98,6 +98,8 @@ export function createTrainer(options: TrainerOptions): Trainer {
   const report = async (metrics: Tensor, done: number, learningRate: number): Promise<void> => {
     const before = arrived;
     const reading = metrics.data();
+    // It may fail while earlier values are waited for: then it is reported below, in its turn.
+    reading.catch(() => undefined);
     // Values may arrive in another order than steps were queued; rows of the log may not.
     await before;
     const [loss, gradientNorm] = (await reading) as Float32Array;

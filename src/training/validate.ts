@@ -37,6 +37,8 @@ export async function validate(
     input.dispose();
     nats += await pending;
     pending = sumOf(losses, count);
+    // Awaited when the next batch is queued: a rejection until then is not unhandled.
+    pending.catch(() => undefined);
   }
   nats += await pending;
   const tokens = validation.count * validation.seqLen;

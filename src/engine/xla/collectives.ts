@@ -6,30 +6,12 @@ import type { XlaBackend } from './backend.js';
 import type { Node } from './graph.js';
 import { convert, integers, multiply, result } from './ops.js';
 import { axisOf, partOf } from './placement.js';
-import { sizeOf } from './types.js';
 
 const refusal = (message: string, suggestion: string) =>
   engineError(message, { code: 'bad-collective', suggestions: [suggestion] });
 
-/** How the devices' values are summed. */
-export interface Exchange {
-  /**
-   * Values that go together, in bytes of float32: what the backward pass has computed first is under way while it
-   * computes the rest.
-   */
-  readonly bucketBytes: number;
-  /** Matrices are rounded to bfloat16 for the way. */
-  readonly narrow: boolean;
-}
-
-const DEFAULT_EXCHANGE: Exchange = { bucketBytes: 2 ** 25, narrow: false };
-
 /** What devices do together inside compiled functions (see `Collectives`), recorded as single operations. */
-export function xlaCollectives(
-  backend: XlaBackend,
-  devices: number,
-  { bucketBytes, narrow } = DEFAULT_EXCHANGE,
-): Collectives {
+export function xlaCollectives(backend: XlaBackend, devices: number): Collectives {
   const graph = () => {
     if (!backend.graph) {
       throw refusal(
@@ -74,16 +56,11 @@ export function xlaCollectives(
     sum<Tree extends TensorTree>(tree: Tree): Tree {
       if (devices === 1) return tree;
       const into = graph();
-      const nodes = flatten(tree).map((tensor) => backend.nodeOf(tensor));
-      const sent = nodes.map((node) =>
-        narrow && node.type.element === 'f32' && node.type.shape.length > 1 ? convert(node, 'bf16') : node,
-      );
-      const buckets = bucketsOf(nodes, bucketBytes);
       const sums = together(
-        sent,
-        ({ type }, i) => `${type.element} ${buckets[i]}`,
+        flatten(tree).map((tensor) => backend.nodeOf(tensor)),
+        ({ type }) => type.element,
         (group) => into.add({ op: 'all_reduce', devices }, ...group),
-      ).map((sum, i) => convert(sum, nodes[i]!.type.element));
+      );
       let next = 0;
       return mapTree(tree, () => backend.nodeTensor(sums[next++]!));
     },
@@ -112,18 +89,4 @@ export function xlaCollectives(
       ).map((node) => backend.nodeTensor(node));
     },
   };
-}
-
-/** The bucket of each value: filled in the order in which they are computed. */
-function bucketsOf(nodes: readonly Node[], bucketBytes: number): number[] {
-  const buckets = new Array<number>(nodes.length);
-  const order = nodes.map((_, i) => i).sort((a, b) => nodes[a]!.id - nodes[b]!.id);
-  let bucket = 0;
-  let bytes = 0;
-  for (const i of order) {
-    if (bytes >= bucketBytes) [bucket, bytes] = [bucket + 1, 0];
-    buckets[i] = bucket;
-    bytes += 4 * sizeOf(nodes[i]!.type.shape);
-  }
-  return buckets;
 }

@@ -8,7 +8,7 @@ import { registerGradients } from '../gradients.js';
 import type { Engine, EngineOptions } from '../index.js';
 import { findPlugin, type PluginLocation } from '../install/index.js';
 import { BACKEND, type Fusions, XlaBackend } from './backend.js';
-import { type Exchange, xlaCollectives } from './collectives.js';
+import { xlaCollectives } from './collectives.js';
 import { recordFold } from './fold.js';
 import { compilesKernels } from './kernel-probe.js';
 import { cudnnTakes } from './kernels/cudnn-attention.js';
@@ -57,8 +57,6 @@ interface XlaOptions extends EngineOptions {
   fusions?: boolean;
   /** Kernels of our own; by default where the device compiles them. */
   kernels?: Cut | false;
-  /** How several devices sum their gradients. */
-  exchange?: Exchange;
 }
 
 /** The engine on a plugin that was found. */
@@ -123,7 +121,7 @@ export function xlaEngine(client: PjrtClient, options: XlaOptions = {}): Engine 
     deviceDescription: `${devices > 1 ? `${devices} × ` : ''}${client.deviceDescription}`,
     precision,
     devices,
-    collectives: xlaCollectives(backend, devices, options.exchange),
+    collectives: xlaCollectives(backend, devices),
     // Scattered sums on a GPU are added in the order in which threads arrive, unless that is forbidden.
     deterministic: device === 'cpu' || (options.deterministic ?? false),
     versions: { 'tfjs-core': version_core, plugin: `${name} ${version}`.trim(), pjrt: apiVersion },

@@ -163,7 +163,7 @@ export interface Cut {
 }
 
 /** The best of those tried on an H200 (reports/performance.md). */
-export const DEFAULT_CUT: Cut = { lanesAtOnce: 2048, rowsOfInstance: 32, warps: 4 };
+export const DEFAULT_CUT: Cut = { lanesAtOnce: 2048, rowsOfInstance: 16, warps: 4 };
 
 interface Kernel {
   readonly call: CustomCall;

@@ -5,8 +5,6 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Engine, TensorTree } from '../../../src/engine/index.js';
-import { findPlugin } from '../../../src/engine/install/index.js';
-import { openXlaWith } from '../../../src/engine/xla/index.js';
 import { cutValues, joinValues } from '../../../src/engine/xla/placement.js';
 import { openTestXla, TEST_DEVICE, TEST_DEVICES, WITHOUT_PLUGIN } from './with-xla.js';
 
@@ -159,37 +157,5 @@ describe.skipIf(WITHOUT_PLUGIN).each(COUNTS)('the XLA engine on %i devices', (de
 
   it('refuses an exchange outside of a program', () => {
     expect(() => engine.collectives.sum([])).toThrow(/outside a compiled function/);
-  });
-});
-
-describe.skipIf(WITHOUT_PLUGIN || TEST_DEVICES < 2)('an exchange in buckets', () => {
-  it.each([
-    ['of 32 bytes', { bucketBytes: 32, narrow: false }, 3],
-    ['of everything', { bucketBytes: 2 ** 25, narrow: false }, 1],
-    ['of matrices in bfloat16', { bucketBytes: 2 ** 25, narrow: true }, 2],
-  ])('%s sums the same', async (_name, exchange, operations) => {
-    const dumps = await mkdtemp(join(tmpdir(), 'programs-'));
-    const engine = await openXlaWith(await findPlugin(TEST_DEVICE), {
-      ...{ device: TEST_DEVICE, devices: 2, dumpProgramDir: dumps, exchange },
-    });
-    const values = Float32Array.from({ length: 16 }, (_, i) => i);
-    const x = engine.upload({ dtype: 'float32', shape: [4, 4], values, split: 0 });
-    const program = engine.compile(
-      (_: TensorTree, input: { x: tf.Tensor }) => {
-        const doubled = tf.mul(input.x, 2);
-        // Computed in another order than it is listed.
-        return engine.collectives.sum({ last: tf.sum(doubled), first: input.x, second: doubled });
-      },
-      { name: 'summing' },
-    );
-    const { last, first, second } = await program.run([], { x });
-    const sum = Array.from({ length: 8 }, (_, i) => values[i]! + values[i + 8]!);
-    expect(Array.from(await first.data())).toEqual(sum);
-    expect(Array.from(await second.data())).toEqual(sum.map((value) => 2 * value));
-    expect(Array.from(await last.data())).toEqual([240]);
-    const text = await readFile(join(dumps, 'summing.mlir'), 'utf8');
-    expect(text.match(/stablehlo\.all_reduce/g)).toHaveLength(operations);
-    await engine.close();
-    await rm(dumps, { recursive: true });
   });
 });
