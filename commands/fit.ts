@@ -25,14 +25,14 @@ left out unless --all-phases.`;
       ...listOptions,
       summary: 'Laws to fit, or auto.',
       default: ['auto'],
-      helpValue: 'LAW,...',
+      helpValue: 'LAW[,LAW]',
     }),
     x: Flags.string({ summary: 'Column of x [default: tokens].', helpValue: 'COL' }),
     y: Flags.string({ summary: 'Column of y [default: activation_ratio].', helpValue: 'COL' }),
     group: Flags.string({
       ...listOptions,
       summary: 'Columns whose values make a series [default: the run and the measurement settings].',
-      helpValue: 'COL,...',
+      helpValue: 'COL[,COL]',
     }),
     where: Flags.string({
       multiple: true,
@@ -85,7 +85,7 @@ left out unless --all-phases.`;
     cluster: Flags.string({
       ...listOptions,
       summary: 'Bootstrap whole runs: columns that tell the runs within a group apart.',
-      helpValue: 'COL,...',
+      helpValue: 'COL[,COL]',
     }),
     detail: Flags.option({ options: ['full', 'brief'] as const })({
       summary: 'What is written a fit [default: full up to 200 fits].',

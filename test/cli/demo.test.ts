@@ -1,11 +1,12 @@
-import { mkdtemp, readFile, symlink } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { sparselaw } from './cli.js';
 
 it('runs from text to report on wasm where pip is hidden, says so, and goes on where it stopped', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'sparselaw-demo-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
   // A PATH that holds node alone: no python3, no pip; and an empty cache, so no plugin either.
   await symlink(process.execPath, join(folder, 'node'));
   const env = { PATH: folder, SPARSELAW_CACHE_DIR: join(folder, 'cache'), SPARSELAW_PJRT_PLUGIN: '' };

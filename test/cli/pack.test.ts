@@ -1,11 +1,12 @@
-import { mkdtemp, readdir, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { execute, root } from './cli.js';
 
 it('packs into a package that installs and runs elsewhere', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'sparselaw-pack-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
   const packed = await execute('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], {
     cwd: root,
   });

@@ -1,11 +1,12 @@
-import { cp, mkdtemp, readFile, stat, utimes, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { execute, program, root } from './cli.js';
 
 it('builds a study with make -j2 and repeats only what is stale', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'sparselaw-make-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
   await cp(join(root, 'fixtures/pipeline/Makefile'), join(folder, 'Makefile'));
   const text = await readFile(join(root, 'fixtures/tinybooks.valid.txt'), 'utf8');
   await writeFile(join(folder, 'text.txt'), text.slice(0, 60_000));
