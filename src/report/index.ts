@@ -4,7 +4,7 @@ import { writeFileAtomic } from '../io/atomic.js';
 import { chartGroups } from './charts-of.js';
 import { readSources } from './inputs.js';
 import { buildModel } from './model.js';
-import { reportPage } from './page.js';
+import { reportPage, STATIC_BYTES } from './page.js';
 
 export interface ReportOptions {
   inputs: readonly string[];
@@ -40,8 +40,13 @@ export async function writeReport(options: ReportOptions): Promise<WrittenReport
     path: options.out,
     charts: charts.map(({ name }) => name),
     figures: [],
-    notices: sources.notes,
+    notices: [...sources.notes],
   };
+  const bytes = Buffer.byteLength(page);
+  if (options.static && bytes >= STATIC_BYTES)
+    result.notices.push(
+      `${options.out} has ${Math.ceil(bytes / 1000)} kB, more than the ${STATIC_BYTES / 1000} kB that mails and wikis take: give it fewer fits or runs.`,
+    );
   if (options.figures !== undefined) {
     const { writeFigures } = await import('./figures.js');
     const written = await writeFigures(charts, options.figures);

@@ -37,7 +37,7 @@ const MAX_MULTIPLES = 6;
 /** Width at which pictures of a page without script are drawn. */
 const STATIC_WIDTH = 680;
 /** What a mail or a wiki takes: a page without script is thinned out until it is smaller. */
-const STATIC_BYTES = 200_000;
+export const STATIC_BYTES = 200_000;
 
 /** How much of the data a page without script shows. */
 interface Extent {

@@ -115,6 +115,12 @@ describe('the page', () => {
     expect(html.match(/<svg xmlns/g)!.length).toBeGreaterThanOrEqual(5);
   });
 
+  it('says so where even the thinnest page is larger than that', async () => {
+    const out = join(folder, 'large.html');
+    const { notices } = await writeReport({ inputs, out, static: true, title: 'long '.repeat(50_000) });
+    expect(notices.at(-1)).toMatch(/large\.html has \d+ kB, more than the 200 kB/);
+  });
+
   it('writes the figures of a paper', async () => {
     const { figures } = await writeReport({
       inputs,
