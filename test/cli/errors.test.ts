@@ -58,6 +58,26 @@ it('exits 2 for a command that is none', async () => {
   expect(line(stderr)).toMatch(/command corpus nothing not found/);
 });
 
+describe('oclif', () => {
+  it.each([
+    ['measure', '--metric', 'zero,pplp', 'nowhere'],
+    ['evaluate', '--tasks', 'a.jsonl,b.jsonl', 'nowhere'],
+    ['fit', '--law', 'log,constant', 'nowhere'],
+    ['fit', '--where', 'metric=zero', 'nowhere'],
+    ['predict', '--at', '1e6,1e7', 'nowhere'],
+  ])('takes no argument for a list: %s %s %s %s', async (...args) => {
+    const { status, stdout } = await sparselawHere([...args, '--json']);
+    expect(status).toBe(3);
+    expect(JSON.parse(stdout).error.message).toMatch(/nowhere/);
+  });
+
+  it('takes no shared file for a command', async () => {
+    const { stdout } = await sparselawHere(['--help']);
+    expect(stdout).not.toMatch(/^ +_/m);
+    expect((await sparselaw(['_base'])).status).toBe(2);
+  });
+});
+
 it('ends quietly where a pipe is closed early', async () => {
   const folder = await temporary();
   const rows = Array.from({ length: 600 }, (_, i) => `r${i % 100},${1 + i / 100}e9,${0.1 - i / 1e4}`);
