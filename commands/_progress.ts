@@ -87,6 +87,8 @@ export function createProgress(stream: NodeJS.WriteStream = process.stderr): OnP
   let task = '';
   let meter = new RateMeter();
   let lastPlain = 0;
+  /** The task that ended last: the same end told again (the last chunks of a download) is not drawn again. */
+  let ended = '';
 
   const stop = () => {
     bar?.stop();
@@ -94,6 +96,9 @@ export function createProgress(stream: NodeJS.WriteStream = process.stderr): OnP
   };
   const draw = (event: ProgressEvent) => {
     const now = Date.now();
+    const finished = event.done >= event.total;
+    if (finished && event.task === ended) return;
+    ended = finished ? event.task : '';
     if (event.task !== task) {
       stop();
       task = event.task;
@@ -102,7 +107,6 @@ export function createProgress(stream: NodeJS.WriteStream = process.stderr): OnP
     }
     meter.add(event.done, now);
     const rate = meter.perSecond();
-    const finished = event.done >= event.total;
     if (!isTerminal) {
       if (!finished && now - lastPlain < PLAIN_INTERVAL_MS) return;
       lastPlain = now;

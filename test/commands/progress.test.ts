@@ -72,6 +72,7 @@ describe('progress', () => {
     progress({ ...event, done: 0 });
     progress(event);
     progress({ ...event, done: 2000 });
+    progress({ ...event, done: 2000 });
     expect(written).toMatch(/^train {2}100% {2}2\.00k\/2\.00k tokens.*done {2}loss 3\.2\n$/);
   });
 });
