@@ -94,7 +94,8 @@ function describe(law: Law, series: Series, whole: Series, options: FitOptions, 
     reasons.push(`the parameters are nearly interchangeable (${text}): read the curve, not the numbers`);
   }
   const noTrend = law.parameters.length > 1 && (good.r2 ?? 1) < NO_TREND;
-  if (noTrend) reasons.push('the curve is flat: this law cannot follow the data');
+  if (noTrend)
+    reasons.push('its best curve is flat: the data have no trend, or one that this law cannot follow');
   if (!solution.converged) reasons.push(`not converged after ${solution.iterations} iterations`);
   const full = options.detail === 'full';
   const forecasts = full
