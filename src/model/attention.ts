@@ -14,6 +14,7 @@ import {
   transpose,
 } from '@tensorflow/tfjs-core';
 import { fusedCausalAttention } from '../engine/attention.js';
+import { fused } from '../engine/fused.js';
 
 /** Added where a query may not look: exp(score − 1e9) is exactly 0 in single precision, and nothing is infinite. */
 const BLOCKED = 1e9;
@@ -65,8 +66,10 @@ export function attention(
  * @param bias `causalBias(T)`
  */
 export function causalAttention(q: Tensor, k: Tensor, v: Tensor, scale: number, bias: Tensor): Tensor {
-  const fused = fusedCausalAttention(q, k, v, scale);
-  if (!fused) return attention(q, k, v, scale, bias);
+  const mixed =
+    fusedCausalAttention(q, k, v, scale) ??
+    (q.shape[2] === k.shape[2] ? fused('MaskedAttention', [q, k, v], { scale }) : undefined);
+  if (!mixed) return attention(q, k, v, scale, bias);
   const [batch, length, heads, headDim] = q.shape as [number, number, number, number];
-  return reshape(fused, [batch * length, heads * headDim]);
+  return reshape(mixed, [batch * length, heads * headDim]);
 }

@@ -15,6 +15,7 @@ import {
   sum,
   type Tensor,
 } from '@tensorflow/tfjs-core';
+import { fused } from '../engine/fused.js';
 
 /**
  * Cross-entropy of each row, −log softmax(logits)[target], in nats.
@@ -24,6 +25,10 @@ import {
  * @returns [N]
  */
 export function tokenLosses(logits: Tensor, targets: Tensor): Tensor {
+  return fused('RowLosses', [logits, targets]) ?? plainTokenLosses(logits, targets);
+}
+
+function plainTokenLosses(logits: Tensor, targets: Tensor): Tensor {
   const [rows, vocabulary] = logits.shape as [number, number];
   const losses = customGrad((x, save) => {
     const scores = x as Tensor;

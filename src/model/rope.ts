@@ -3,6 +3,7 @@ import {
   concat,
   cos,
   mul,
+  neg,
   range,
   reshape,
   sin,
@@ -10,7 +11,9 @@ import {
   sub,
   type Tensor,
   tensor1d,
+  tile,
 } from '@tensorflow/tfjs-core';
+import { fused, isFused } from '../engine/fused.js';
 import { computedOnce } from '../engine/table.js';
 
 /** cos and sin of every position's angles, each [1, T, 1, rotated/2]. */
@@ -47,4 +50,25 @@ export function rotate(x: Tensor, tables: RotaryTables): Tensor {
     ],
     3,
   );
+}
+
+/** Turns [B, T, heads, Dh] by its positions' angles. */
+export type Rotation = (x: Tensor) => Tensor;
+
+/** `rotate` with tables that all layers share, in the form that is fast on the current backend. */
+export function rotation(tables: RotaryTables): Rotation {
+  if (!isFused('RotateHalves')) return (x) => rotate(x, tables);
+  const wide = new Map<number, [cos: Tensor, sin: Tensor]>();
+  return (x) => {
+    const heads = x.shape[2]!;
+    const known = wide.get(heads) ?? wideTables(tables, heads);
+    wide.set(heads, known);
+    return fused('RotateHalves', [x, ...known])!;
+  };
+}
+
+/** [1, T, heads, Dh]: x·cos + (x with its halves swapped)·sin is the rotation. */
+function wideTables({ cos: c, sin: s }: RotaryTables, heads: number): [Tensor, Tensor] {
+  const repeated = (halves: Tensor[]) => tile(concat(halves, 3), [1, 1, heads, 1]);
+  return [repeated([c, c]), repeated([neg(s), s])];
 }

@@ -1,8 +1,9 @@
 import { add, gather, matMul, mean, mul, reshape, rsqrt, square, type Tensor } from '@tensorflow/tfjs-core';
+import { fused } from '../engine/fused.js';
 import { ACTIVATIONS } from './activations/index.js';
 import { causalAttention, causalBias } from './attention.js';
 import { EMBEDDING, FINAL_NORM, HEAD, layerName } from './parameters.js';
-import { inverseFrequencies, type RotaryTables, rotaryTables, rotate } from './rope.js';
+import { inverseFrequencies, type Rotation, rotaryTables, rotation } from './rope.js';
 import type { ModelShape } from './shape.js';
 
 export { tokenLosses } from './losses.js';
@@ -38,7 +39,7 @@ export function forward(shape: ModelShape, params: Parameters, tokens: Tensor, t
 /** The final norm's output, [B·T, D]: `forward` without its head, for callers that take the logits in pieces. */
 export function hiddenStates(shape: ModelShape, params: Parameters, tokens: Tensor, tap?: NeuronTap): Tensor {
   const [batch, length] = tokens.shape as [number, number];
-  const tables = rotaryTables(inverseFrequencies(shape.ropeTheta, shape.headDim), length);
+  const rotate = rotation(rotaryTables(inverseFrequencies(shape.ropeTheta, shape.headDim), length));
   const bias = causalBias(length);
   const { mup } = shape;
   const blockScale = mup ? mup.scaleDepth / Math.sqrt(shape.layers) : 1;
@@ -52,7 +53,7 @@ export function hiddenStates(shape: ModelShape, params: Parameters, tokens: Tens
       weight,
       rmsNorm(x, weight('input_layernorm'), shape.normEpsilon),
       [batch, length],
-      tables,
+      rotate,
       bias,
     );
     x = add(x, scaled(attended, blockScale));
@@ -75,14 +76,14 @@ function selfAttention(
   weight: Weights,
   x: Tensor,
   [batch, length]: [number, number],
-  tables: RotaryTables,
+  rotate: Rotation,
   bias: Tensor,
 ): Tensor {
   const { heads, kvHeads, headDim } = shape;
   const project = (part: string, count: number) =>
     reshape(linear(x, weight(part)), [batch, length, count, headDim]);
-  const q = rotate(project('self_attn.q_proj', heads), tables);
-  const k = rotate(project('self_attn.k_proj', kvHeads), tables);
+  const q = rotate(project('self_attn.q_proj', heads));
+  const k = rotate(project('self_attn.k_proj', kvHeads));
   const v = project('self_attn.v_proj', kvHeads);
   const mixed = causalAttention(q, k, v, 1 / Math.sqrt(headDim), bias);
   return linear(mixed, weight('self_attn.o_proj'));
@@ -109,6 +110,7 @@ export const linear = (x: Tensor, weight: Tensor): Tensor => matMul(x, weight, f
 
 /** x / √(mean(x²) + ε) · gain over the last axis. */
 export const rmsNorm = (x: Tensor, gain: Tensor, epsilon: number): Tensor =>
+  fused('RmsNorm', [x, gain], { epsilon }) ??
   mul(mul(x, rsqrt(add(mean(square(x), -1, true), epsilon))), gain);
 
 const scaled = (x: Tensor, factor: number): Tensor => (factor === 1 ? x : mul(x, factor));

@@ -2,10 +2,14 @@ import {
   broadcast_util,
   cast,
   type GradConfig,
+  getBackend,
+  getKernel,
+  type NamedTensorMap,
   registerGradient,
   reshape,
   sum,
   type Tensor,
+  engine as tfjs,
   zerosLike,
 } from '@tensorflow/tfjs-core';
 
@@ -40,4 +44,10 @@ export function registerFlat(kernelNames: readonly string[], inputs: readonly st
 export function sumToShape(gradient: Tensor, shape: readonly number[]): Tensor {
   const axes = broadcast_util.getReductionAxes([...shape], gradient.shape);
   return reshape(axes.length > 0 ? sum(gradient, axes) : gradient, [...shape]);
+}
+
+/** A gradient that the current backend has as one kernel; undefined where it has not. */
+export function single(kernelName: string, a: Tensor, b: Tensor): Tensor | undefined {
+  if (!getKernel(kernelName, getBackend())) return undefined;
+  return (tfjs().runKernel(kernelName, { a, b } as unknown as NamedTensorMap) as Tensor[])[0];
 }

@@ -25,7 +25,7 @@ import {
   where,
   zerosLike,
 } from '@tensorflow/tfjs-core';
-import { register, registerFlat } from './shared.js';
+import { register, registerFlat, single } from './shared.js';
 
 const float = (x: Tensor): Tensor => cast(x, 'float32');
 const oneMinusSquare = (x: Tensor): Tensor => sub(1, square(x));
@@ -47,7 +47,7 @@ const fromInput: Record<string, (dy: Tensor, x: Tensor) => Tensor> = {
   Erf: (dy, x) => mul(mul(dy, exp(neg(square(x)))), 2 / Math.sqrt(Math.PI)),
   Log: (dy, x) => div(dy, x),
   Log1p: (dy, x) => div(dy, add(x, 1)),
-  Relu: (dy, x) => where(greater(x, 0), dy, zerosLike(dy)),
+  Relu: (dy, x) => single('ReluGradient', dy, x) ?? where(greater(x, 0), dy, zerosLike(dy)),
   Relu6: (dy, x) => mul(dy, mul(float(lessEqual(x, 6)), step(x))),
   Selu: (dy, x) => mul(dy, where(greater(x, 0), mul(onesLike(x), SELU_SCALE), mul(exp(x), SELU_SCALE_ALPHA))),
   Sin: (dy, x) => mul(dy, cos(x)),
@@ -64,7 +64,7 @@ const fromOutput: Record<string, (dy: Tensor, y: Tensor) => Tensor> = {
   Expm1: (dy, y) => mul(dy, add(y, 1)),
   Reciprocal: (dy, y) => neg(mul(dy, square(y))),
   Rsqrt: (dy, y) => mul(mul(dy, -0.5), mul(y, square(y))),
-  Sigmoid: (dy, y) => mul(dy, mul(y, sub(1, y))),
+  Sigmoid: (dy, y) => single('SigmoidGradient', y, dy) ?? mul(dy, mul(y, sub(1, y))),
   Sqrt: (dy, y) => div(mul(dy, 0.5), y),
   Tanh: (dy, y) => mul(dy, oneMinusSquare(y)),
 };

@@ -1,5 +1,7 @@
 import type { Tensor, TensorInfo } from '@tensorflow/tfjs-core';
 
+type Values = Float32Array | Int32Array | Uint8Array;
+
 /** What is used of tfjs-node's native binding (binding/tfjs_binding.cc, 4.22.0). */
 export interface Binding {
   readonly TF_Version: string;
@@ -8,11 +10,7 @@ export interface Binding {
   readonly TF_ATTR_TYPE: number;
   readonly TF_FLOAT: number;
   readonly TF_INT32: number;
-  createTensor(
-    shape: readonly number[],
-    dtype: number,
-    values: Float32Array | Int32Array | Uint8Array,
-  ): number;
+  createTensor(shape: readonly number[], dtype: number, values: Values): number;
   deleteTensor(id: number): void;
   executeOp(
     name: string,
@@ -33,7 +31,7 @@ interface TensorData {
   shape: number[];
   dtype: number;
   /** Values that TensorFlow has not got yet; null once it has. */
-  values: Float32Array | Int32Array | Uint8Array | null;
+  values: Values | null;
   id: number;
 }
 
@@ -63,6 +61,29 @@ const LARGEST_CONSTANT = 16;
 /** More different ones than any model's step has; the oldest makes room. */
 const MOST_CONSTANTS = 4096;
 
+const kept = new Map<string, number>();
+
+/** The device's tensor of a small constant, made at its first use. It belongs to all: nobody may delete it. */
+export function constantId(
+  binding: Binding,
+  shape: readonly number[],
+  dtype: number,
+  values: Values,
+): number {
+  const key = `${dtype}:${shape.join()}:${bitsOf(values).join()}`;
+  const known = kept.get(key);
+  if (known !== undefined) return known;
+  if (kept.size >= MOST_CONSTANTS) {
+    const [oldest, id] = kept.entries().next().value!;
+    binding.deleteTensor(id);
+    kept.delete(oldest);
+  }
+  // TensorFlow may keep reading the array that it is given, and tfjs's callers may write to theirs.
+  const id = binding.createTensor(shape, dtype, values.slice());
+  kept.set(key, id);
+  return id;
+}
+
 /**
  * Keeps small constants on the device instead of uploading them for every op that names them: a training step of
  * eight layers has about 900 such uploads, each of which costs as much host time as an op.
@@ -70,21 +91,8 @@ const MOST_CONSTANTS = 4096;
  */
 export function keepConstants(backend: NodeBackend): void {
   const { binding, tensorMap } = backend;
-  const kept = new Map<string, number>();
-  const constant = ({ shape, dtype, values }: TensorData): number => {
-    const key = `${dtype}:${shape.join()}:${bitsOf(values!).join()}`;
-    const known = kept.get(key);
-    if (known !== undefined) return known;
-    if (kept.size >= MOST_CONSTANTS) {
-      const [oldest, id] = kept.entries().next().value!;
-      binding.deleteTensor(id);
-      kept.delete(oldest);
-    }
-    // TensorFlow may keep reading the array that it is given, and tfjs's callers may write to theirs.
-    const id = binding.createTensor(shape, dtype, values!.slice());
-    kept.set(key, id);
-    return id;
-  };
+  const constant = ({ shape, dtype, values }: TensorData): number =>
+    constantId(binding, shape, dtype, values!);
   const original = backend.getInputTensorIds.bind(backend);
   backend.getInputTensorIds = (tensors) => {
     const ids: number[] = [];
@@ -98,7 +106,7 @@ export function keepConstants(backend: NodeBackend): void {
 }
 
 /** The bytes behind the numbers: −0 is no 0. */
-const bitsOf = (values: NonNullable<TensorData['values']>): Uint8Array | Uint32Array =>
+const bitsOf = (values: Values): Uint8Array | Uint32Array =>
   values instanceof Uint8Array ? values : new Uint32Array(values.buffer, values.byteOffset, values.length);
 
 const isSmallConstant = ({ values }: TensorData): boolean =>

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { registerBackend, engine as tfjs } from '@tensorflow/tfjs-core';
 import { keepConstants, type NodeBackend } from './backend.js';
 import type { TensorflowLocation } from './find.js';
+import { registerFusedKernels } from './fused-kernels.js';
 import { registerTensorflowKernels } from './kernels.js';
 import { BINDING, NODE_PACKAGE, TFJS_CORE } from './layout.js';
 import { withoutStderr } from './silence.js';
@@ -35,6 +36,7 @@ export function loadTensorflow(location: TensorflowLocation): LoadedTensorflow {
   const backend = tfjs().findBackend(BACKEND) as unknown as NodeBackend;
   keepConstants(backend);
   registerTensorflowKernels();
+  registerFusedKernels(BACKEND);
   loaded = { backend, tensorflowVersion: backend.binding.TF_Version };
   return loaded;
 }

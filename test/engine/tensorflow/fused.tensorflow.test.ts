@@ -1,0 +1,110 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { fused, isFused } from '../../../src/engine/fused.js';
+import { openTensorflow } from '../../../src/engine/tensorflow/index.js';
+import { attention, causalAttention, causalBias } from '../../../src/model/attention.js';
+import { tokenLosses } from '../../../src/model/losses.js';
+import { inverseFrequencies, rotaryTables, rotate, rotation } from '../../../src/model/rope.js';
+import { rmsNorm } from '../../../src/model/transformer.js';
+import { randomStream } from '../../../src/random.js';
+
+beforeAll(async () => {
+  await openTensorflow({ device: 'cpu' });
+});
+
+type Form = (...inputs: tf.Tensor[]) => tf.Tensor;
+
+/** The result and its gradients by every input, under a cotangent that differs from element to element. */
+function resultAndGradients(form: Form, shapes: readonly number[][]): Float32Array[] {
+  return tf.tidy(() => {
+    const stream = randomStream(1, 'fused');
+    const draw = (shape: number[]) => tf.tensor(stream.normal(shape.reduce((a, b) => a * b, 1)), shape);
+    const inputs = shapes.map(draw);
+    const y = form(...inputs);
+    return [y, ...tf.grads(form)(inputs, draw(y.shape))].map((t) => t.dataSync() as Float32Array);
+  });
+}
+
+function expectSame(actual: Float32Array[], wanted: Float32Array[]): void {
+  expect(actual.map(({ length }) => length)).toEqual(wanted.map(({ length }) => length));
+  for (const [i, values] of actual.entries()) {
+    const largest = Math.max(...wanted[i]!.map(Math.abs));
+    const worst = Math.max(...values.map((value, j) => Math.abs(value - wanted[i]![j]!)));
+    expect(worst / largest, i === 0 ? 'result' : `gradient ${i}`).toBeLessThan(2e-6);
+  }
+}
+
+const plainRmsNorm: Form = (x, gain) =>
+  tf.mul(tf.mul(x!, tf.rsqrt(tf.add(tf.mean(tf.square(x!), -1, true), 1e-5))), gain!);
+
+describe('a fused kernel equals the plain form, gradients included', () => {
+  it('RmsNorm', () => {
+    const shapes = [[6, 8], [8]];
+    expectSame(
+      resultAndGradients((x, gain) => rmsNorm(x!, gain!, 1e-5), shapes),
+      resultAndGradients(plainRmsNorm, shapes),
+    );
+  });
+
+  it('RotateHalves, for heads of two counts', () => {
+    const tables = rotaryTables(inverseFrequencies(10_000, 8), 5);
+    const turn = rotation(tables);
+    for (const heads of [1, 3]) {
+      const shapes = [[2, 5, heads, 8]];
+      expectSame(
+        resultAndGradients((x) => turn(x!), shapes),
+        resultAndGradients((x) => rotate(x!, tables), shapes),
+      );
+    }
+  });
+
+  it('RowLosses', () => {
+    const targets = tf.tensor1d([3, 0, 6, 6], 'int32');
+    const plain: Form = (logits) => {
+      const hot = tf.cast(tf.oneHot(targets, 7), 'float32');
+      return tf.sub(tf.logSumExp(logits!, 1), tf.sum(tf.mul(logits!, hot), 1));
+    };
+    expectSame(
+      resultAndGradients((logits) => tokenLosses(logits!, targets), [[4, 7]]),
+      resultAndGradients(plain, [[4, 7]]),
+    );
+  });
+
+  // Whole, and in blocks of queries, of which the longest count does not divide.
+  it.each([5, 256, 258, 261])('MaskedAttention over %i positions', (length) => {
+    const shapes = Array.from({ length: 3 }, () => [1, length, 2, 4]);
+    const bias = causalBias(length);
+    expectSame(
+      resultAndGradients((q, k, v) => causalAttention(q!, k!, v!, 0.5, bias), shapes),
+      resultAndGradients((q, k, v) => attention(q!, k!, v!, 0.5, bias), shapes),
+    );
+  });
+});
+
+describe('fused kernels', () => {
+  it('leave nothing behind', () => {
+    const { binding } = tf.backend() as unknown as { binding: { getNumOfTensors(): number } };
+    const once = () =>
+      resultAndGradients(
+        (q, k, v) => fused('MaskedAttention', [q!, k!, v!], { scale: 1 })!,
+        [
+          [1, 256, 1, 4],
+          [1, 256, 1, 4],
+          [1, 256, 1, 4],
+        ],
+      );
+    once();
+    const before = binding.getNumOfTensors();
+    once();
+    expect(binding.getNumOfTensors()).toBe(before);
+  });
+
+  it('are only where they are registered', async () => {
+    expect(isFused('RmsNorm')).toBe(true);
+    await import('@tensorflow/tfjs-backend-cpu');
+    const before = tf.getBackend();
+    await tf.setBackend('cpu');
+    expect(fused('RmsNorm', [tf.ones([1, 2]), tf.ones([2])], { epsilon: 1 })).toBeUndefined();
+    await tf.setBackend(before);
+  });
+});
