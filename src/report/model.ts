@@ -171,7 +171,9 @@ export function axisOf(column: string): Axis {
 
 /** A metric with its setting, as people call it. */
 export function settingOf(row: TableRow): string {
-  const suffix = row.protocol && row.protocol !== 'dataset' ? ` (${row.protocol})` : '';
+  const notes = [row.protocol === 'dataset' ? null : row.protocol, row.shared_cett, row.score];
+  const said = notes.filter(Boolean).join(', ');
+  const suffix = said ? ` (${said})` : '';
   switch (row.metric) {
     case 'pplp':
       return `PPL-${row.p_percent ?? '?'}%${suffix}`;

@@ -5,15 +5,19 @@ import { checkpointLabel, layerHeatmap } from './charts/layer-heatmap.js';
 import { metricsOverTokens } from './charts/metrics-over-tokens.js';
 import { pareto } from './charts/pareto.js';
 import { type LossRow, trainingLoss } from './charts/training-loss.js';
-import { compareNatural } from './format.js';
+import { compareNatural, formatCount } from './format.js';
 import { type ReportModel, settingOf } from './model.js';
 
 export function metrics(model: ReportModel): ChartGroup | null {
   const charts = [...groupBy(model.rows, ({ label }) => label)]
     .sort(([a], [b]) => compareNatural(a, b))
     .flatMap(([label, entries]) => {
+      const sizes = new Set(entries.map(({ row }) => row.tokens_evaluated)).size;
       const rows = entries.map(({ row }) => ({
-        setting: settingOf(row),
+        setting:
+          sizes > 1
+            ? `${settingOf(row)}, ${`${formatCount(row.tokens_evaluated ?? 0)} tokens`}`
+            : settingOf(row),
         tokens: row.tokens,
         activationRatio: row.activation_ratio,
       }));
@@ -44,7 +48,8 @@ export function paretoFronts(model: ReportModel): ChartGroup | null {
           name: `pareto-${slug(label)}`,
           run: label,
           rows: own.map(({ row }) => ({
-            metric: row.metric ?? '',
+            // The two scores of top-k are two curves.
+            metric: [row.metric, row.score].filter(Boolean).join('-'),
             setting: settingOf(row),
             activationRatio: row.activation_ratio,
             perplexity: row.ppl_sparse,
