@@ -15,7 +15,9 @@ const licenceOf = ({ licenses = [] }) =>
 const rows = components.map((one) => [one.name, one.version, licenceOf(one)]).sort();
 writeFileSync(`${folder}/licences.csv`, ['package,version,licence', ...rows.map((row) => row.join(','))].join('\n') + '\n');
 const permissive = /^[( ]*(MIT|ISC|Apache-2\.0|BSD-[23]-Clause|0BSD|BlueOak-1\.0\.0|CC0-1\.0|Unlicense|Python-2\.0)\b/;
-const others = rows.filter(([, , licence]) => !permissive.test(licence));
+// Mozilla's licence covers its own files alone, which are used as they are published.
+const unchanged = /^@resvg\/resvg-js/;
+const others = rows.filter(([name, , licence]) => !permissive.test(licence) && !(unchanged.test(name) && licence === 'MPL-2.0'));
 for (const [name, version, licence] of others) console.error(`${name}@${version}: ${licence}`);
 console.log(`${rows.length} packages, ${others.length} to look at`);
 process.exitCode = others.length === 0 ? 0 : 1;

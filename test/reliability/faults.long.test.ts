@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { type FaultKind, faultTrial, openStudy } from './harness.js';
 import { SUBJECTS } from './subjects.js';
 
-/** At most so many places of a command, evenly spread over its disk operations. */
-const PLACES = 12;
+/** At most so many places of a command (SPARSELAW_TEST_COUNT), evenly spread over its disk operations. */
+const PLACES = Number(process.env.SPARSELAW_TEST_COUNT ?? 12);
 const KINDS: readonly FaultKind[] = ['ENOSPC', 'EACCES', 'EIO'];
 
 describe('a disk that fails', () => {

@@ -74,6 +74,12 @@ describe('signals', () => {
     expect((await sparselaw(whole, { cwd: folder })).status).toBe(0);
   });
 
+  it('a terminal that is resized changes nothing', async () => {
+    const { status, stderr } = await trainUntil('resized', ['SIGWINCH', 'SIGWINCH', 'SIGINT']);
+    expect(status, stderr).toBe(6);
+    expect(stderr).toMatch(/--resume/);
+  });
+
   it('a reader that goes away (| head) ends a command in silence', async () => {
     const line = `"${process.execPath}" "${program}" engine list --json | head -c 1; echo " \${PIPESTATUS[0]}"`;
     const { stdout, stderr } = await execute('bash', ['-c', line], { cwd: folder });

@@ -12,7 +12,7 @@ const MODEL = [
   ...['--batch-tokens', '32', '--tokens', '320', '--warmup', '64', '--learning-rate', '0.01'],
   ...['--checkpoints', '64+128+192+256+320', '--keep-state', '9', '--log-every', '1', '--engine', 'cpu'],
 ];
-const trainArgs = (out: string, more: string[] = []) => [
+export const trainArgs = (out: string, more: string[] = []) => [
   'train',
   '--data',
   'corpus',
@@ -28,7 +28,7 @@ async function run(folder: string, args: string[]): Promise<void> {
 }
 
 /** A corpus and a trained run. */
-async function prepareRun(folder: string): Promise<void> {
+export async function prepareRun(folder: string): Promise<void> {
   await writeTinyCorpus(join(folder, 'corpus'));
   await run(folder, trainArgs('relu', ['--activation', 'relu']));
 }
@@ -46,7 +46,7 @@ export async function prepareTable(folder: string): Promise<void> {
   cpSync(folder, measured, { recursive: true });
 }
 
-const measureArgs = (target: string) => [
+export const measureArgs = (target: string) => [
   ...['measure', target, '--metric', 'zero,pplp', '--p', '1', '--data', 'corpus', '--engine', 'cpu'],
   ...['--tokens', '64', '--calibration-tokens', '32'],
 ];

@@ -1,0 +1,80 @@
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, expect, it } from 'vitest';
+import { sparselaw } from '../cli/cli.js';
+import { writeTinyCorpus } from '../training/corpus.js';
+import { leftovers } from './harness.js';
+
+const STEPS = 10_000;
+const CHECKPOINTS = 1_000;
+/** Above what the heap and the plugin's pools need to settle: a thousand forgotten checkpoints would be more. */
+const GROWTH_MEGABYTES = 48;
+
+const folder = mkdtempSync(join(tmpdir(), 'sparselaw-long-'));
+const kept = process.env.SPARSELAW_TEST_KEEP;
+afterAll(() => {
+  if (kept) for (const name of ['train.jsonl', 'measure.jsonl']) cpSync(join(folder, name), join(kept, name));
+  rmSync(folder, { recursive: true, force: true });
+});
+
+interface Sample {
+  seconds: number;
+  rss: number;
+  heapUsed: number;
+  files: number;
+}
+
+/** Runs a command and samples it. */
+async function sampled(name: string, args: string[]): Promise<Sample[]> {
+  const log = join(folder, `${name}.jsonl`);
+  const preload = `--import=${pathToFileURL(join(import.meta.dirname, 'sampler.mjs')).href}`;
+  const env = { NODE_OPTIONS: preload, SPARSELAW_SAMPLES: log };
+  const { status, stderr } = await sparselaw([...args, '--quiet'], { cwd: folder, env });
+  expect(status, stderr).toBe(0);
+  return readFileSync(log, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+}
+
+const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
+
+/** Between its second fifth and its last, memory and open files stay. */
+function expectFlat(samples: Sample[]): void {
+  const fifth = Math.floor(samples.length / 5);
+  expect(fifth).toBeGreaterThan(3);
+  const [early, late] = [samples.slice(fifth, 2 * fifth), samples.slice(-fifth)];
+  for (const key of ['rss', 'heapUsed'] as const) {
+    const growth = median(late.map((s) => s[key])) - median(early.map((s) => s[key]));
+    console.log(`${key}: ${(growth / 2 ** 20).toFixed(1)} MB in ${samples.at(-1)!.seconds.toFixed(0)} s`);
+    expect(growth / 2 ** 20).toBeLessThan(GROWTH_MEGABYTES);
+  }
+  expect(median(late.map((s) => s.files))).toBe(median(early.map((s) => s.files)));
+}
+
+it('ten thousand steps and a thousand measured checkpoints take no more memory at the end than at the beginning', async () => {
+  await writeTinyCorpus(join(folder, 'corpus'));
+  const tokens = STEPS * 32;
+  const shape = ['--layers', '1', '--width', '8', '--ff', '12', '--heads', '2', '--seq-len', '8'];
+  const schedule = [
+    '--batch-tokens',
+    '32',
+    '--tokens',
+    String(tokens),
+    '--warmup',
+    '64',
+    '--learning-rate',
+    '0.01',
+  ];
+  const saving = ['--checkpoints', `every:${tokens / CHECKPOINTS}`, '--activation', 'relu'];
+  expectFlat(
+    await sampled('train', ['train', '--data', 'corpus', '--out', 'run', ...shape, ...schedule, ...saving]),
+  );
+  expect(readdirSync(join(folder, 'run/checkpoints'))).toHaveLength(CHECKPOINTS);
+  const metric = ['--metric', 'zero', '--data', 'corpus', '--tokens', '64'];
+  expectFlat(await sampled('measure', ['measure', 'run', ...metric]));
+  expect(readdirSync(join(folder, 'run/sparsity'))).toHaveLength(CHECKPOINTS);
+  expect(leftovers(folder)).toEqual([]);
+});
