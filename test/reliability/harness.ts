@@ -24,6 +24,9 @@ export type FaultKind = 'kill' | 'ENOSPC' | 'EACCES' | 'EIO';
 
 const PRELOAD = `--import=${pathToFileURL(join(import.meta.dirname, 'fault.mjs')).href}`;
 
+/** What has been preloaded must not be lost: the program does not start anew, with huge pages. */
+export const STAYS = { GLIBC_TUNABLES: 'glibc.malloc.hugetlb=0' };
+
 /** Runs the program in a folder; with `fault`, its disk operation number `at` in that folder is struck. */
 export function runWithFault(
   folder: string,
@@ -31,7 +34,7 @@ export function runWithFault(
   fault?: { kind: FaultKind | 'count'; at?: number; log?: string; in?: string },
 ): Promise<Outcome> {
   const env = fault
-    ? { NODE_OPTIONS: PRELOAD, SPARSELAW_FAULT: JSON.stringify({ under: folder, ...fault }) }
+    ? { ...STAYS, NODE_OPTIONS: PRELOAD, SPARSELAW_FAULT: JSON.stringify({ under: folder, ...fault }) }
     : {};
   return sparselaw([...args, '--quiet'], { cwd: folder, env });
 }

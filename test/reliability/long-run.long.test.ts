@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { afterAll, expect, it } from 'vitest';
 import { sparselaw } from '../cli/cli.js';
 import { writeTinyCorpus } from '../training/corpus.js';
-import { leftovers } from './harness.js';
+import { leftovers, STAYS } from './harness.js';
 
 const STEPS = 10_000;
 const CHECKPOINTS = 1_000;
@@ -30,7 +30,7 @@ interface Sample {
 async function sampled(name: string, args: string[]): Promise<Sample[]> {
   const log = join(folder, `${name}.jsonl`);
   const preload = `--import=${pathToFileURL(join(import.meta.dirname, 'sampler.mjs')).href}`;
-  const env = { NODE_OPTIONS: preload, SPARSELAW_SAMPLES: log };
+  const env = { ...STAYS, NODE_OPTIONS: preload, SPARSELAW_SAMPLES: log };
   const { status, stderr } = await sparselaw([...args, '--quiet'], { cwd: folder, env });
   expect(status, stderr).toBe(0);
   return readFileSync(log, 'utf8')
