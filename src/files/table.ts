@@ -97,6 +97,7 @@ export const TABLE_COLUMNS = {
     'Loss on the validation split, as training found it at the checkpoint.',
   ),
   validation_bits_per_byte: number('bits/byte', 'The same per byte of text.'),
+  ppl_ratio_se: number('1', 'Standard error of ppl_ratio, by a bootstrap over windows at fixed thresholds.'),
   score: text('gate or output: what topk ranks neurons by.'),
   shared_cett: text(
     "last:5 where pplp's bound is that of the run's last five checkpoints; empty where it is each one's own.",

@@ -151,6 +151,7 @@ function toRow(m: SparsityMeasurement, folder: MeasuredFolder, facts: RunFacts):
     validation_loss_nats_per_token: losses.validation,
     validation_bits_per_byte: losses.bitsPerByte,
     epochs: unique && m.tokens !== null ? m.tokens / unique : null,
+    ppl_ratio_se: m.perplexity.ratioStandardError,
     score: m.metric === 'topk' ? textOf(m.settings.score) : null,
     shared_cett: textOf(m.settings.sharedCett),
   };

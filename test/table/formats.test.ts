@@ -81,7 +81,7 @@ describe('the column dictionary', () => {
         'loss_sparse_nats_per_token, ppl_dense, ppl_sparse, ppl_ratio, tokens_evaluated, calibration_tokens, ' +
         'sequence_length, data_sha256, checkpoint_sha256, engine, precision, device, train_engine, train_precision, ' +
         'phase, learning_rate, batch_tokens, unique_tokens, epochs, train_loss_nats_per_token, ' +
-        'validation_loss_nats_per_token, validation_bits_per_byte, score, shared_cett',
+        'validation_loss_nats_per_token, validation_bits_per_byte, ppl_ratio_se, score, shared_cett',
     );
     for (const { definition, unit, kind } of columns) {
       expect(definition).toMatch(/\.$/);
