@@ -106,6 +106,26 @@ describe('measure', () => {
     expect(JSON.parse(missing.stdout).error.code).toBe('missing-file');
   });
 
+  it('says which engine runs, and that a search has no interior answer', async () => {
+    const args = [
+      '--p',
+      '1e9',
+      '--tokens',
+      '128',
+      '--engine',
+      'wasm',
+      '--out',
+      join(folder, 'bound'),
+      '--json',
+    ];
+    const ended = await sparselaw('measure', checkpoint, ...args);
+    expect(ended.status).toBe(0);
+    expect(ended.stderr).toMatch(/^wasm \(float32\) on .+$/m);
+    expect(ended.stderr).toContain('no interior answer for p = 1000000000 %: the search ended at CETT 1.');
+    const [measurement] = JSON.parse(ended.stdout).measurements;
+    expect(sparsitySchema.parse(measurement)).toMatchObject({ status: 'at-bound', cett: 1 });
+  });
+
   it('refuses a text shorter than a window', async () => {
     const text = join(folder, 'short.txt');
     await writeFile(text, 'too short');

@@ -1,4 +1,16 @@
-import { gather, matMul, mean, ones, reshape, tensor2d, type zeros } from '@tensorflow/tfjs-core';
+import {
+  add,
+  concat,
+  gather,
+  matMul,
+  mean,
+  ones,
+  reshape,
+  slice,
+  type Tensor,
+  tensor2d,
+  type zeros,
+} from '@tensorflow/tfjs-core';
 import { afterAll, describe, expect, it } from 'vitest';
 import { tokenLosses } from '../../src/model/transformer.js';
 import { openSession, uploadModel } from '../../src/sparsity/evaluate.js';
@@ -8,7 +20,7 @@ import { outputNormRule } from '../../src/sparsity/rules.js';
 import { summarise } from '../../src/sparsity/summarise.js';
 import { calibrate } from '../../src/sparsity/threshold-search.js';
 import { contextOf, inMemory, measured, sessionOf, testEngine, windowsOf } from './harness.js';
-import { generator, randomModel } from './reference.js';
+import { generator, randomModel, spoken } from './reference.js';
 
 afterAll(async () => (await testEngine()).close());
 
@@ -139,6 +151,87 @@ describe('invariances', () => {
         expect(figures.perplexity.ratio).toBeCloseTo(base[i]!.perplexity.ratio, 6);
       });
     }
+  });
+
+  it('does not depend on the order of neurons, nor on computing a layer in parts', async () => {
+    const permuted = { ...m, weights: { ...m.weights } };
+    const order = Array.from({ length: m.ff }, (_, i) => (7 * i + 3) % m.ff).reverse();
+    expect(new Set(order).size).toBe(m.ff);
+    for (let layer = 0; layer < m.layers; layer++) {
+      const name = (part: string) => `model.layers.${layer}.mlp.${part}.weight`;
+      for (const part of ['gate_proj', 'up_proj']) {
+        const rows = m.weights[name(part)]!;
+        permuted.weights[name(part)] = Float32Array.from(rows, (_, at) => {
+          const [i, d] = [Math.floor(at / m.width), at % m.width];
+          return rows[order[i]! * m.width + d]!;
+        });
+      }
+      const down = m.weights[name('down_proj')]!;
+      permuted.weights[name('down_proj')] = Float32Array.from(
+        down,
+        (_, at) => down[Math.floor(at / m.ff) * m.ff + order[at % m.ff]!]!,
+      );
+    }
+    const [base, other] = [await measureAll(m, rows, settings), await measureAll(permuted, rows, settings)];
+    other.forEach((figures, i) => {
+      expect(figures.layers.map((l) => l.activeCount)).toEqual(base[i]!.layers.map((l) => l.activeCount));
+      expect(figures.perplexity.ratio).toBeCloseTo(base[i]!.perplexity.ratio, 6);
+    });
+
+    // The same layer by two products of half the neurons each, and a window at a time.
+    const random = generator(9);
+    const matrix = (count: number, width: number) =>
+      Array.from({ length: count }, () => Array.from({ length: width }, () => random() - 0.5));
+    const [h, down] = [matrix(5, 6), matrix(4, 6)];
+    const whole = lookup(h, down);
+    const halves: MeasuredModel = {
+      ...whole,
+      hiddenStates(p, tokens, tap) {
+        const half = (x: Tensor, from: number) => slice(x, [0, from], [-1, 3]);
+        const of = (from: number) => gather(half(p.h!, from), reshape(tokens, [-1]));
+        const hidden = concat([of(0), of(3)], 1);
+        const kept = tap ? tap(0, { gate: hidden, up: null, hidden, down: p.down! }) : hidden;
+        const out = (from: number) => matMul(half(kept, from), half(p.down!, from), false, true);
+        return add(out(0), out(3));
+      },
+    };
+    const windows = windowsOf([
+      [0, 1, 2, 3, 4],
+      [4, 3, 2, 1, 0],
+      [2, 2, 0, 1, 3],
+    ]);
+    const seen = [];
+    for (const [model, batchWindows] of [
+      [whole, 3],
+      [halves, 1],
+    ] as const) {
+      const session = await openSession(await testEngine(), model, { batchWindows });
+      const { exact } = await calibrate(session, windows, 0.01);
+      const { thresholds } = await exact(0.3);
+      const { loss, active } = await session.masked(outputNormRule, windows, thresholds);
+      seen.push({ thresholds, loss: [...loss], active: [...active[0]!] });
+      session.dispose();
+    }
+    const [one, two] = seen;
+    expect(two!.active).toEqual(one!.active);
+    expect(Math.abs(two!.thresholds[0]! / one!.thresholds[0]! - 1)).toBeLessThan(1e-4);
+    two!.loss.forEach((value, w) => {
+      expect(value).toBeCloseTo(one!.loss[w]!, 5);
+    });
+  });
+
+  it('keeps no more neurons the more perplexity may rise', async () => {
+    const figures = await measureAll(
+      m,
+      spoken(m, 12, 16),
+      [0, 1, 5, 20, 60].map((pPercent) => ({ metric: 'pplp', pPercent })),
+      12,
+    );
+    figures.slice(1).forEach((more, i) => {
+      expect(more.activationRatio).toBeLessThanOrEqual(figures[i]!.activationRatio);
+      expect(more.perplexity.ratio).toBeGreaterThanOrEqual(figures[i]!.perplexity.ratio);
+    });
+    expect(figures.at(-1)!.activationRatio).toBeLessThan(figures[0]!.activationRatio - 0.1);
   });
 
   it('finds fat at 0 and p = 0 to be the share of exact zeros, and the loss untouched', async () => {
