@@ -85,7 +85,15 @@ it('shows each layer its neurons, and what the tap returns enters the down proje
   );
 });
 
-it('tells what was understood', () => {
+it.each(CASES)('%s: tells what was understood', (name) => {
+  const { spec } = readFamily(configOf(name), 'config.json');
+  const told = describeFamily(spec);
+  expect(told.family).toBe(spec.family);
+  expect(told.ffn).toBe(`${spec.ff} neurons, ${spec.activation}, ${spec.gated ? 'gated' : 'not gated'}`);
+  for (const value of Object.values(told)) expect(value).not.toMatch(/undefined|NaN|null|^$/);
+});
+
+it('tells the options that differ', () => {
   expect(describeFamily(readFamily(configOf('gpt_neox'), 'config.json').spec)).toMatchObject({
     family: 'gpt_neox',
     heads: '4 of 4, 4 for keys and values',
