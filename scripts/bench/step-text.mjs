@@ -39,8 +39,14 @@ async function open(file) {
   const count = outputs.length - 1;
   const source = { name: 'step', text, inputs, outputs, donated: Array.from({ length: count }, (_, i) => i) };
   const { compileSeconds } = await client.compile(source);
-  // What compiling leaves behind in the cache, loaded.
-  const program = await client.compile(source);
+  // What compiling leaves behind in the cache, loaded: the median of five.
+  const loads = [];
+  let program;
+  for (let i = 0; i < 5; i++) {
+    program?.dispose();
+    program = await client.compile(source);
+    loads.push(program.compileSeconds);
+  }
   let seed = 1;
   const random = () => {
     seed = (seed * 48271) % 2147483647;
@@ -90,7 +96,7 @@ async function open(file) {
       ms: [],
       tokens: (sizeOf(tokenShape) / width) * (width - 1),
       compileSeconds,
-      cachedSeconds: program.compileSeconds,
+      cachedSeconds: loads.sort((a, b) => a - b)[2],
     },
   };
 }

@@ -1,6 +1,6 @@
 // A training step on the XLA engine: node scripts/bench/train-step.mjs small|base [rounds] [DIR]
 // (after `npm run build` and `sparselaw engine install xla-cpu`); prints one JSON line. Writes the program's text into DIR.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { resolveConfig, shapeOf } from '../../dist/src/config.js';
@@ -102,6 +102,11 @@ for (let i = 0; i < 30; i++) {
   await metrics.data();
   metrics.dispose();
 }
+/** Processor time of this thread so far in milliseconds (Linux): waiting for a core does not count. */
+const threadTime = () =>
+  Number(readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'utf8').split(' ')[0]) / 1e6;
+
+const threadStarted = threadTime();
 const ms = [];
 for (let round = 0; round < rounds; round++) {
   const started = performance.now();
@@ -112,6 +117,7 @@ for (let round = 0; round < rounds; round++) {
   }
   ms.push((performance.now() - started) / steps);
 }
+const threadMilliseconds = (threadTime() - threadStarted) / (rounds * steps);
 console.log(
   JSON.stringify({
     what: 'sparselaw, engine xla',
@@ -121,6 +127,7 @@ console.log(
     compileSeconds: firsts[0].queued,
     cachedSeconds: firsts[1].queued,
     hostMilliseconds: median(host),
+    threadMilliseconds,
     buffersLeft: await trainer.close(),
   }),
 );
