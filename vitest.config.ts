@@ -8,6 +8,7 @@ export const SHARED = {
   pool: 'forks' as const,
   maxWorkers: 2,
   testTimeout: 60_000,
+  hookTimeout: 60_000,
   disableConsoleIntercept: true,
   env: { NO_COLOR: '1', OCLIF_COLUMNS: '80' },
 };
