@@ -38,11 +38,12 @@ describe('at the same time', () => {
 
   it('readers of a run that is being trained see whole checkpoints only', async () => {
     let writing = true;
-    const writer = run(together, trainArgs('live', ['--activation', 'silu', '--tokens', '3200'])).finally(
-      () => {
-        writing = false;
-      },
-    );
+    const args = trainArgs('live', ['--activation', 'silu']);
+    args[args.indexOf('--tokens') + 1] = '32000';
+    args[args.indexOf('--checkpoints') + 1] = 'every:1600';
+    const writer = run(together, args).finally(() => {
+      writing = false;
+    });
     let looks = 0;
     while (writing) {
       const { status, stdout, stderr } = await run(together, ['checkpoint', 'list', 'live', '--json']);
