@@ -284,3 +284,16 @@ export function caseInputs({
     values: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, draw),
   }));
 }
+
+/** The gradients of a case's inputs for a fixed, uneven gradient of its result. */
+export const gradientsOf =
+  (test: GradientCase) =>
+  (...xs: tf.Tensor[]) => {
+    const shape = tf.tidy(() => test.fn(...xs).shape);
+    const size = shape.reduce((a, b) => a * b, 1);
+    const dy = tf.tensor(
+      Float32Array.from({ length: size }, (_, i) => Math.cos(i + 1)),
+      shape,
+    );
+    return tf.grads(test.fn)(xs, dy);
+  };

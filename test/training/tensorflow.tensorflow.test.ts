@@ -3,12 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Config, resolveConfig } from '../../src/config.js';
-import { metricsRowSchema } from '../../src/files/run.js';
-import { readJsonl } from '../../src/io/jsonl.js';
 import { train } from '../../src/training/train.js';
 import { runCommand } from '../engine/xla/pjrt/child.js';
 import { TINY, writeTinyCorpus } from './corpus.js';
-import { bytesOf } from './run-bytes.js';
+import { expectExactResume, lossesOf } from './runs.js';
 
 let folder: string;
 let data: string;
@@ -24,28 +22,10 @@ const configOf = (changes: Partial<Config>): Config =>
     corpusVocabSize: 32,
   });
 
-async function lossesOf(run: string): Promise<number[]> {
-  const { rows } = await readJsonl(join(run, 'metrics.jsonl'), metricsRowSchema);
-  return rows.flatMap((row) => ('loss_nats_per_token' in row ? [row.loss_nats_per_token] : []));
-}
-
 describe('training on tensorflow', () => {
   it.each([{}, { accumulate: 2 }])('resumes to the bytes of an uninterrupted run, %j', async (changes) => {
     const config = configOf({ engine: 'tensorflow', ...changes });
-    const [whole, parts] = ['whole', 'parts'].map((name) => join(folder, `${name}-${config.accumulate}`));
-    await train(config, { out: whole! });
-    const controller = new AbortController();
-    const first = await train(config, {
-      out: parts!,
-      signal: controller.signal,
-      onEvent: (event) => {
-        if (event.type === 'step' && event.step === 2) controller.abort();
-      },
-    });
-    expect(first.status).toBe('interrupted');
-    await train(config, { out: parts!, resume: true });
-    const [a, b] = [await bytesOf(whole!), await bytesOf(parts!)];
-    for (const [name, hash] of Object.entries(a)) expect(b[name] === hash, name).toBe(true);
+    await expectExactResume(config, folder);
   });
 
   it('loses as xla does, to 1e-5 over 20 steps, and is measured alike to 1e-3', async () => {

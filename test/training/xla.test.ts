@@ -4,12 +4,10 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type Config, resolveConfig } from '../../src/config.js';
 import { openEngine } from '../../src/engine/index.js';
-import { metricsRowSchema } from '../../src/files/run.js';
-import { readJsonl } from '../../src/io/jsonl.js';
 import { train } from '../../src/training/train.js';
 import { TEST_DEVICE } from '../engine/xla/with-xla.js';
 import { TINY, writeTinyCorpus } from './corpus.js';
-import { bytesOf } from './run-bytes.js';
+import { expectExactResume, lossesOf } from './runs.js';
 
 /** Un-skip by installing the plugin: `sparselaw engine install`. */
 const hasXla = await openEngine('xla', { device: TEST_DEVICE }).then(
@@ -27,29 +25,11 @@ const configOf = (changes: Partial<Config>): Config =>
   resolveConfig({ flags: { ...TINY, data, keepState: 9, ...changes }, corpusVocabSize: 32 });
 // The processor's programs are deterministic as they are.
 const deterministic = TEST_DEVICE === 'cuda';
-const lossesOf = async (run: string) =>
-  (await readJsonl(join(run, 'metrics.jsonl'), metricsRowSchema)).rows.flatMap((row) =>
-    'loss_nats_per_token' in row ? [row.loss_nats_per_token] : [],
-  );
 
 describe.skipIf(!hasXla)('training on xla', () => {
   it.each([{}, { accumulate: 2 }])('resumes to the bytes of an uninterrupted run, %j', async (changes) => {
     const config = configOf({ engine: 'xla', device: TEST_DEVICE, deterministic, ...changes });
-    const [whole, parts] = ['whole', 'parts'].map((name) => join(folder, `${name}-${config.accumulate}`));
-    await train(config, { out: whole! });
-    const controller = new AbortController();
-    const first = await train(config, {
-      out: parts!,
-      signal: controller.signal,
-      onEvent: (event) => {
-        if (event.type === 'step' && event.step === 2) controller.abort();
-      },
-    });
-    expect(first.status).toBe('interrupted');
-    await train(config, { out: parts!, resume: true });
-    const [a, b] = [await bytesOf(whole!), await bytesOf(parts!)];
-    // Checkpoints after the interruption have a parent more, which their hashes of files do not see.
-    for (const [name, hash] of Object.entries(a)) expect(b[name] === hash, name).toBe(true);
+    await expectExactResume(config, folder);
   });
 
   it('follows the reference engine, with and without accumulation', async () => {

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Engine } from '../../../src/engine/index.js';
 import { openTensorflow } from '../../../src/engine/tensorflow/index.js';
 import { testEagerEngine } from '../eager.js';
-import { caseInputs, GRADIENT_CASES, type GradientCase, SEGMENT_CASES } from '../gradient-cases.js';
+import { caseInputs, GRADIENT_CASES, gradientsOf, SEGMENT_CASES } from '../gradient-cases.js';
 import { type CaseInput, KERNEL_CASES, type KernelCase } from '../xla/kernel-cases.js';
 
 let engine: Engine;
@@ -66,17 +66,6 @@ describe('kernels equal tfjs cpu', () => {
 });
 
 describe('gradients equal tfjs cpu', () => {
-  const gradientsOf =
-    (test: GradientCase) =>
-    (...xs: tf.Tensor[]) => {
-      const shape = tf.tidy(() => test.fn(...xs).shape);
-      const size = shape.reduce((a, b) => a * b, 1);
-      const dy = tf.tensor(
-        Float32Array.from({ length: size }, (_, i) => Math.cos(i + 1)),
-        shape,
-      );
-      return tf.grads(test.fn)(xs, dy);
-    };
   const cases = [...GRADIENT_CASES, ...SEGMENT_CASES].filter(({ name }) => !ABSENT.has(name));
   it.each(cases)('$name', async (test) => {
     const inputs = caseInputs(test).map(

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Engine, TensorTree } from '../../../src/engine/index.js';
 import { KERNELS } from '../../../src/engine/xla/kernels/index.js';
-import { caseInputs, GRADIENT_CASES, type GradientCase, SEGMENT_CASES } from '../gradient-cases.js';
+import { caseInputs, GRADIENT_CASES, gradientsOf, SEGMENT_CASES } from '../gradient-cases.js';
 import { type CaseInput, KERNEL_CASES, type KernelCase } from './kernel-cases.js';
 import { openTestXla, WITHOUT_PLUGIN } from './with-xla.js';
 
@@ -99,17 +99,6 @@ describe.skipIf(WITHOUT_PLUGIN)('kernels in a program equal tfjs cpu', () => {
 });
 
 describe.skipIf(WITHOUT_PLUGIN)('gradients in a program equal tfjs cpu', () => {
-  const gradientsOf =
-    (test: GradientCase) =>
-    (...xs: tf.Tensor[]) => {
-      const shape = tf.tidy(() => test.fn(...xs).shape);
-      const size = shape.reduce((a, b) => a * b, 1);
-      const dy = tf.tensor(
-        Float32Array.from({ length: size }, (_, i) => Math.cos(i + 1)),
-        shape,
-      );
-      return tf.grads(test.fn)(xs, dy);
-    };
   it.each([...GRADIENT_CASES, ...SEGMENT_CASES])('$name', async (test) => {
     const inputs = caseInputs(test).map(
       ({ shape, values }): CaseInput => ({ dtype: 'float32', shape, values: Array.from(values) }),
