@@ -7,8 +7,9 @@ export const SHARED = {
   globalSetup: ['test/global-setup.ts'],
   pool: 'forks' as const,
   maxWorkers: 2,
-  testTimeout: 60_000,
-  hookTimeout: 60_000,
+  // For what hangs, not for what is slow: other work may share the cores.
+  testTimeout: 180_000,
+  hookTimeout: 180_000,
   disableConsoleIntercept: true,
   env: { NO_COLOR: '1', OCLIF_COLUMNS: '80' },
 };

@@ -32,4 +32,4 @@ it('runs from text to report on wasm where pip is hidden, says so, and goes on w
   const second = await sparselaw(args, { env });
   expect(second.status).toBe(0);
   expect(second.stderr.match(/already there/g)?.length).toBe(10);
-}, 180_000);
+});

@@ -33,4 +33,4 @@ it('builds a study with make -j2 and repeats only what is stale', async () => {
   expect(dry.stdout).not.toMatch(/ train | measure /);
   expect((await make()).status).toBe(0);
   expect((await stat(report)).mtimeMs).toBeGreaterThan(made);
-}, 180_000);
+});

@@ -1,15 +1,13 @@
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { evaluateCheckpoint } from '../../src/downstream/evaluate.js';
 import { exportThresholds } from '../../src/downstream/export.js';
 import type { SparselawError } from '../../src/errors.js';
 import { evaluationSchema } from '../../src/files/evaluation.js';
 import { readFloatTensors } from '../../src/io/safetensors.js';
 import { sparselawHere as sparselaw } from '../cli/in-process.js';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const fixtures = resolve('fixtures/downstream');
 const checkpoint = join(fixtures, 'checkpoint');

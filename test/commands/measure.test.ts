@@ -2,15 +2,13 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parquetReadObjects } from 'hyparquet';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { profileSchema } from '../../src/files/profile.js';
 import { sparsitySchema } from '../../src/files/sparsity.js';
 import { readCsv } from '../../src/io/csv.js';
 import { readFloatTensors, writeSafetensors } from '../../src/io/safetensors.js';
 import type { Outcome } from '../cli/cli.js';
 import { sparselawHere } from '../cli/in-process.js';
-
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const sparselaw = (...args: string[]) => sparselawHere(args);
 

@@ -13,7 +13,7 @@ describe('table, short form', () => {
     } finally {
       study.remove();
     }
-  }, 120_000);
+  });
 });
 
 describe('train, short form', () => {
@@ -25,5 +25,5 @@ describe('train, short form', () => {
     } finally {
       study.remove();
     }
-  }, 120_000);
+  });
 });

@@ -27,7 +27,7 @@ export function describeHostileFiles(files: number, seed: number, report = false
         if (status !== 0) throw new Error(stderr);
       }
       formats = await formatsOf(study, folder);
-    }, 120_000);
+    });
     afterAll(() => {
       rmSync(folder, { recursive: true, force: true });
       if (report) console.log([`seed ${seed}`, ...lines].join('\n'));

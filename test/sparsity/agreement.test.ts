@@ -1,9 +1,7 @@
-import { afterAll, vi } from 'vitest';
+import { afterAll } from 'vitest';
 import { compareWithReference } from './agreement.js';
 import { testEngine } from './harness.js';
 
-// Many small passes: slow where the machine is shared.
-vi.setConfig({ testTimeout: 180_000 });
 afterAll(async () => (await testEngine()).close());
 
 // Two of the eight kinds, on a text so small that single neurons show: agreement.long.test.ts compares all, closer.

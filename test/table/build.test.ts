@@ -224,25 +224,13 @@ describe('buildTable', () => {
     });
   });
 
-  it('joins 10,000 measurements in less than 10 seconds, 5 of processor time', async () => {
-    const tokens = Array.from({ length: 1000 }, (_, i) => (i + 1) * 1024);
-    for (let run = 0; run < 10; run++) {
-      // As long as a real file: 16 layers and a search of 30 points.
-      const long = {
-        layers: Array.from({ length: 16 }, (_, i) => ({ ...measurement().layers[0]!, layer: i })),
-        search: Array.from({ length: 30 }, (_, i) => ({ cett: i / 30, ratio: 1 + i / 300 })),
-      };
-      await writeRun(join(folder, `run-${run}`), {
-        checkpoints: [],
-        measurements: tokens.map((t) => at(t, long)),
-      });
-    }
-    const started = performance.now();
-    const before = process.cpuUsage();
+  it('reads more measurements than it opens at once, each once', async () => {
+    const tokens = Array.from({ length: 150 }, (_, i) => (i + 1) * 1024);
+    for (const run of ['one', 'other'])
+      await writeRun(join(folder, run), { checkpoints: [], measurements: tokens.map((t) => at(t)) });
     const { rows } = await buildTable({ inputs: [folder] });
-    const { user, system } = process.cpuUsage(before);
-    expect(rows).toHaveLength(10_000);
-    expect(performance.now() - started).toBeLessThan(10_000);
-    expect((user + system) / 1e6).toBeLessThan(5);
-  }, 120_000);
+    expect(rows.map((row) => Number(row.tokens)).sort((a, b) => a - b)).toEqual(
+      tokens.flatMap((t) => [t, t]),
+    );
+  });
 });

@@ -3,15 +3,12 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runPaths } from '../../src/files/run.js';
 import { runCommand, startNode } from '../engine/xla/pjrt/child.js';
 import { WITHOUT_PLUGIN } from '../engine/xla/with-xla.js';
 import { writeTinyCorpus } from './corpus.js';
 import { bytesOf } from './run-bytes.js';
-
-// Each command is a process, slow to start where the machine is shared.
-vi.setConfig({ testTimeout: 120_000 });
 
 let folder: string;
 let data: string;
@@ -47,7 +44,7 @@ describe.skipIf(WITHOUT_PLUGIN)('a run on the XLA engine', () => {
     const { child, done } = startNode(['bin/run.js', ...trainArguments(killed)]);
     const saved = async () =>
       (await readdir(runPaths(killed).checkpoints).catch(() => [])).some((name) => /^\d+$/.test(name));
-    while (!(await saved())) await sleep(5);
+    while (child.exitCode === null && !(await saved())) await sleep(5);
     child.kill('SIGKILL');
     expect(await done).toMatchObject({ signal: 'SIGKILL' });
     expect(existsSync(runPaths(killed).done)).toBe(false);

@@ -178,14 +178,13 @@ describe.skipIf(!onThisMachine)('installing', () => {
   });
 
   it('ends with status 6 when interrupted, and leaves nothing', async () => {
-    await fakePython('sleep 20');
+    // Longer than the test may take.
+    await fakePython('exec sleep 600');
     const abort = new AbortController();
     setTimeout(() => abort.abort(), 200);
-    const started = performance.now();
     expect(await failure(installPlugin('xla-cpu', { signal: abort.signal }))).toMatchObject({
       exitStatus: 6,
     });
-    expect(performance.now() - started).toBeLessThan(5000);
     expect(await readdir(join(cache, 'plugins'))).toEqual([]);
   });
 

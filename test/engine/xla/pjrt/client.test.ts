@@ -95,29 +95,32 @@ describe.skipIf(withoutPlugin)('a PJRT client of the CPU plugin', () => {
     program.dispose();
   });
 
-  it('returns before the work is done, takes the next input meanwhile and leaves the event loop free', async () => {
+  // Once more where this thread was not scheduled as long as the work took.
+  it('returns before the work is done, takes the next input meanwhile and leaves the event loop free', {
+    retry: 2,
+  }, async () => {
     const program = await client.compile(slow, noCache);
     const x = client.upload(new Float32Array(1024 * 1024), 'f32', [1024, 1024]);
-    let ticks = 0;
-    const ticking = setInterval(() => ticks++, 1);
-    const started = performance.now();
     const [y] = program.execute([x]);
-    const queued = performance.now() - started;
     const next = client.upload(new Float32Array(1024), 'f32', [1024]);
-    const uploaded = performance.now() - started;
-    await y!.ready();
-    const done = performance.now() - started;
-    clearInterval(ticking);
-    expect(queued).toBeLessThan(done / 2);
-    expect(uploaded).toBeLessThan(done / 2);
+    let isDone = false;
+    const done = y!.ready().finally(() => {
+      isDone = true;
+    });
+    // What is done already would show before the event loop turns.
+    await new Promise<void>((resolve) => process.nextTick(resolve));
+    expect(isDone).toBe(false);
+    let turns = 0;
+    for (; !isDone; turns++) await new Promise((resolve) => setImmediate(resolve));
+    await done;
     next.dispose();
-    expect(ticks).toBeGreaterThan(10);
+    expect(turns).toBeGreaterThan(10);
     y!.dispose();
     x.dispose();
     program.dispose();
   });
 
-  it('queues two executions at most', async () => {
+  it('queues two executions at most', { retry: 2 }, async () => {
     const program = await client.compile(slow, noCache);
     const x = client.upload(new Float32Array(1024 * 1024), 'f32', [1024, 1024]);
     const results = [program.execute([x])[0]!, program.execute([x])[0]!];

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -17,8 +17,11 @@ afterAll(() => {
 
 const load = (how: string): unknown => {
   process.env.FAKE_PLUGIN = how;
+  // A file for each: one that was taken is not loaded again.
+  const path = join(folder, `${how}.so`);
+  copyFileSync(plugin, path);
   try {
-    return loadPlugin(plugin);
+    return loadPlugin(path);
   } catch (error) {
     return error;
   }
