@@ -1,16 +1,17 @@
-import type { Tensor, TensorInfo } from '@tensorflow/tfjs-core';
+import { Tensor, type TensorInfo } from '@tensorflow/tfjs-core';
 import { engineError } from '../../errors.js';
 import type { CompileOptions, Precision, Program, TensorTree } from '../index.js';
 import { flatten, mapTree, replaceTensors } from '../tree.js';
 import type { DeviceValue, Fusions, HostArray, XlaBackend } from './backend.js';
+import { CarriedState, carriedBy, carriedTree } from './carried.js';
 import { matchDonations } from './donation.js';
-import type { PjrtClient, PjrtExecutable } from './pjrt/index.js';
+import type { PjrtClient, PjrtExecutable, PjrtResults } from './pjrt/index.js';
 import { axisOf, partOf, type Split, wholeOf } from './placement.js';
 import { toBfloat16 } from './precision.js';
 import { fuseRows } from './row-kernels.js';
 import { emitModule, type ProgramParameter, type ProgramResult } from './stablehlo.js';
 import { type Leaf, type Traced, trace } from './trace.js';
-import { describeType, elementOf, sameShape, type TensorType } from './types.js';
+import { describeType, elementOf, sameShape, sameType, type TensorType } from './types.js';
 import { toDevices } from './upload.js';
 
 /** What an engine's programs share. */
@@ -37,6 +38,14 @@ interface Compiled<Result> {
   readonly leaves: readonly Placed[];
   readonly results: readonly Placed[];
   readonly structure: Result;
+  /** The part of the results that may be the next run's state as it is: under which key, and which of them. */
+  readonly carried: CarriedRange | undefined;
+}
+
+interface CarriedRange {
+  readonly key: string;
+  readonly from: number;
+  readonly count: number;
 }
 
 type Step<State, Input, Result> = (state: State, input: Input) => Result;
@@ -58,25 +67,27 @@ export function createProgram<State extends TensorTree, Input extends TensorTree
     async run(state, input) {
       if (disposed) throw engineError(`${name} was run after it was disposed.`, { code: 'disposed-program' });
       compiled ??= compile(context, fn, options, state, input);
-      const { executable, leaves, results, structure } = await compiled;
-      const states = flatten(state);
+      const program = await compiled;
+      const { executable, leaves, carried: range } = program;
+      const known = carriedBy(state);
+      const carried = known?.owner === program && known.untouched ? known : undefined;
+      const states = carried ? [] : flatten(state);
       const tensors = [...states, ...flatten(input)];
-      check(backend, name, leaves, tensors);
+      // What the program itself returned was compared with what it takes when it was compiled.
+      check(backend, name, carried ? leaves.slice(range!.count) : leaves, tensors);
       const lent = await deviceValues(context, name, tensors);
       if (donate) requireSoleOwner(backend, name, leaves, states);
       await client.room();
       const rows = await executable.executeOnDevices(
-        Array.from({ length: devices }, (_, device) => lent.values.map(({ buffers }) => buffers[device]!)),
+        Array.from({ length: devices }, (_, device) => ({
+          ...(carried && { carried: { results: carried.results[device]!, ...range! } }),
+          buffers: lent.values.map(({ buffers }) => buffers[device]!),
+        })),
       );
       for (const { buffers } of lent.temporary) for (const buffer of buffers) buffer.dispose();
+      carried?.consume();
       if (donate) for (const tensor of states) tensor.dispose();
-      let next = 0;
-      return replaceTensors(structure, () => {
-        const { whole, split } = results[next]!;
-        const buffers = rows.map((row) => row[next]!);
-        next += 1;
-        return backend.deviceTensor({ type: whole, buffers, split });
-      });
+      return returned(backend, program, rows);
     },
     dispose() {
       disposed = true;
@@ -86,6 +97,55 @@ export function createProgram<State extends TensorTree, Input extends TensorTree
       );
     },
   };
+}
+
+/** The results of an execution as the tree that the function returns; a state of its own as one object. */
+function returned<Result extends TensorTree>(
+  backend: XlaBackend,
+  program: Compiled<Result>,
+  rows: readonly PjrtResults[],
+): Result {
+  const { results, structure, carried } = program;
+  const tensorsFrom = <T extends TensorTree>(tree: T, from: number): T => {
+    let next = from;
+    return replaceTensors(tree, () => {
+      const { whole, split } = results[next]!;
+      const buffers = rows.map((row) => row.at(next));
+      next += 1;
+      return backend.deviceTensor({ type: whole, buffers, split });
+    });
+  };
+  if (!carried) return tensorsFrom(structure, 0);
+  const tree: Record<string, TensorTree> = {};
+  let from = 0;
+  for (const [key, child] of Object.entries(structure as Record<string, TensorTree>)) {
+    const start = from;
+    const make = () => tensorsFrom(child, start);
+    const isCarried = key === carried.key;
+    tree[key] = isCarried ? carriedTree(new CarriedState(program, rows, make)) : make();
+    from += isCarried ? carried.count : flatten(child).length;
+  }
+  return tree as Result;
+}
+
+/** The tree among a function's results, next to others, that has the leaves of its donated state. */
+function carriedRange(
+  structure: TensorTree,
+  states: readonly Placed[],
+  results: readonly Placed[],
+): CarriedRange | undefined {
+  if (structure instanceof Tensor || Array.isArray(structure)) return undefined;
+  let from = 0;
+  for (const [key, child] of Object.entries(structure)) {
+    const { length: count } = flatten(child);
+    const fits = states.every((leaf, i) => {
+      const result = results[from + i];
+      return result && sameType(leaf.type, result.type) && leaf.split === result.split;
+    });
+    if (!(child instanceof Tensor) && count === states.length && fits) return { key, from, count };
+    from += count;
+  }
+  return undefined;
 }
 
 async function compile<State extends TensorTree, Input extends TensorTree, Result extends TensorTree>(
@@ -121,7 +181,9 @@ async function compile<State extends TensorTree, Input extends TensorTree, Resul
     donated: aliases.flatMap((alias, i) => (alias === undefined ? [] : [i])),
   };
   const executable = await client.compile(source, { replicas: devices });
-  return { executable, leaves, results: resultLeaves, structure: traced.structure };
+  const { structure } = traced;
+  const carried = donate ? carriedRange(structure, stateLeaves, resultLeaves) : undefined;
+  return { executable, leaves, results: resultLeaves, structure, carried };
 }
 
 /** The recorded program in the arithmetic that was asked for, with the kernels of our own that its device takes. */

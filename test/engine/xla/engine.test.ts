@@ -6,6 +6,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { benchmarkStep } from '../../../src/engine/bench-step.js';
 import type { Engine, TensorTree } from '../../../src/engine/index.js';
+import { disposeTree } from '../../../src/engine/tree.js';
 import { threefryNormal, threefryUniform } from '../../../src/engine/xla/random.js';
 import { randomStream } from '../../../src/random.js';
 import { openTestXla, WITHOUT_PLUGIN } from './with-xla.js';
@@ -61,6 +62,85 @@ describe.skipIf(WITHOUT_PLUGIN)('the XLA engine', () => {
     expect(Array.from(await state.x.data())).toEqual([4, 5]);
     tf.dispose([by, state.x]);
     expect(engine.memory().liveTensors).toBe(before);
+  });
+
+  describe('a state that goes from run to run', () => {
+    type State = { readonly a: Vector; readonly n: tf.Tensor };
+    const advance = ({ a, n }: State, { x: by }: Vector) => ({
+      state: { a: { x: tf.add(a.x, by) }, n: tf.add(n, 1) },
+      sum: tf.sum(a.x),
+    });
+    const start = (): State => ({ a: { x: upload([1, 2]) }, n: upload([0], []) });
+    const open = () => ({
+      program: engine.compile(advance, { name: 'carrying', donate: true }),
+      by: upload([1], []),
+      before: engine.memory().liveTensors,
+    });
+
+    it('makes no tensors until somebody looks, and the same values', async () => {
+      const { program, by, before } = open();
+      let state = start();
+      const tensors = tf.memory().numTensors;
+      for (let step = 0; step < 3; step++) {
+        const result = await program.run(state, { x: by });
+        ({ state } = result);
+        // The first run consumed the two uploaded ones; since then there is the sum alone.
+        expect(tf.memory().numTensors).toBe(tensors - 1);
+        expect(engine.memory().liveTensors).toBe(before + 3);
+        expect(Array.from(await result.sum.data())).toEqual([3 + 2 * step]);
+        result.sum.dispose();
+      }
+      expect(Object.keys(state)).toEqual(['a', 'n']);
+      expect(Array.from(await state.a.x.data())).toEqual([4, 5]);
+      expect(tf.memory().numTensors).toBe(tensors);
+      disposeTree([state, by]);
+      expect(engine.memory().liveTensors).toBe(before - 1);
+      program.dispose();
+    });
+
+    it('may be looked at between two runs, also in a scope, and by another program', async () => {
+      const { program, by, before } = open();
+      const other = engine.compile((of: State) => tf.sum(of.a.x), { name: 'looking' });
+      const first = await program.run(start(), { x: by });
+      const shape = tf.tidy(() => {
+        const { n } = first.state;
+        return n.shape.slice() as never;
+      });
+      expect(shape).toEqual([]);
+      const seen = await other.run(first.state, []);
+      expect(Array.from(await seen.data())).toEqual([5]);
+      const second = await program.run(first.state, { x: by });
+      expect(first.state.a.x.isDisposed).toBe(true);
+      expect(Array.from(await second.state.a.x.data())).toEqual([3, 4]);
+      expect(Array.from(await second.state.n.data())).toEqual([2]);
+      disposeTree([second.state, first.sum, second.sum, seen, by]);
+      expect(engine.memory().liveTensors).toBe(before - 1);
+      program.dispose();
+      other.dispose();
+    });
+
+    it('is consumed like any other', async () => {
+      const { program, by, before } = open();
+      const first = await program.run(start(), { x: by });
+      const second = await program.run(first.state, { x: by });
+      await expect(program.run(first.state, { x: by })).rejects.toThrow(/state\.a\.x was disposed/);
+      expect(first.state.a.x.isDisposed).toBe(true);
+      // Two runs at once: one of them gets it.
+      const runs = await Promise.allSettled([
+        program.run(second.state, { x: by }),
+        program.run(second.state, { x: by }),
+      ]);
+      expect(runs.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+      expect(String((runs[1] as PromiseRejectedResult).reason)).toMatch(/input 0 was disposed or donated/);
+      const { value: third } = runs[0] as PromiseFulfilledResult<typeof second>;
+      // A leaf of it may not be an input as well.
+      await expect(program.run(third.state, { x: third.state.n })).rejects.toThrow(
+        /is another input as well/,
+      );
+      disposeTree([third, first.sum, second.sum, by]);
+      expect(engine.memory().liveTensors).toBe(before - 1);
+      program.dispose();
+    });
   });
 
   it('names the leaf whose shape or dtype changed', async () => {

@@ -3,80 +3,99 @@ import type { PluginApi } from './api.js';
 import { byteLengthOf, checkValues, describeSpec, ELEMENT_TYPES, hostArray } from './element-types.js';
 import type { EventWaiter } from './events.js';
 import { COPIED_DURING_CALL } from './layouts.js';
-import type { ElementType, HostValues, PjrtBuffer } from './types.js';
+import type { BufferSpec, ElementType, HostValues, PjrtBuffer, PjrtResults } from './types.js';
 
-/** The address of a plugin's buffer, 0 once it is gone. Shared with the safety net, so that it frees nothing twice. */
-export interface Handle {
-  address: bigint;
+/** Buffers of one device that came together: an address each, 0 once it is gone. */
+export interface Slots {
+  readonly addresses: BigUint64Array;
+  readonly specs: readonly BufferSpec[];
   readonly device: number;
-  readonly byteLength: number;
+  /** How many are still there. */
+  alive: number;
 }
 
-/** What a buffer needs of the pool that it belongs to. */
+/** What buffers need of the pool that they belong to. */
 interface Owner {
   readonly api: PluginApi;
   readonly reads: EventWaiter;
-  free(handle: Handle): void;
-  forget(handle: Handle): bigint;
+  /** Frees those still there of a range. */
+  free(slots: Slots, from: number, count: number): void;
 }
 
 /**
- * A `PjrtBuffer` and what the rest of the runtime needs of it. A class, because a step makes hundreds of them:
- * closures for each took longer to collect than the step's whole call.
+ * Buffers that came together, such as what one execution returned on a device: hundreds, most of which go straight
+ * into the next one. So there is one object for all, which the safety net watches, and one more only for a buffer
+ * that somebody asks for.
  */
-export class OwnedBuffer implements PjrtBuffer {
+export class BufferGroup implements PjrtResults {
   constructor(
     readonly owner: Owner,
-    readonly handle: Handle,
-    readonly elementType: ElementType,
-    readonly shape: readonly number[],
-    /** See `Batch`. */
-    readonly batch: Batch,
+    /** Shared with the safety net, so that nothing is freed twice. */
+    readonly slots: Slots,
   ) {}
 
+  at(index: number): OwnedBuffer {
+    return new OwnedBuffer(this, index);
+  }
+}
+
+/** A `PjrtBuffer` and what the rest of the runtime needs of it: a place in a group. */
+export class OwnedBuffer implements PjrtBuffer {
+  constructor(
+    readonly group: BufferGroup,
+    readonly index: number,
+  ) {}
+
+  get elementType(): ElementType {
+    return this.group.slots.specs[this.index]!.elementType;
+  }
+
+  get shape(): readonly number[] {
+    return this.group.slots.specs[this.index]!.shape;
+  }
+
   get device(): number {
-    return this.handle.device;
+    return this.group.slots.device;
   }
 
   get byteLength(): number {
-    return this.handle.byteLength;
+    return byteLengthOf(this.elementType, this.shape);
+  }
+
+  get address(): bigint {
+    return this.group.slots.addresses[this.index]!;
   }
 
   get disposed(): boolean {
-    return this.handle.address === 0n;
+    return this.address === 0n;
   }
 
   async read(): Promise<HostValues> {
     const doing = `reading ${describeSpec(this.elementType, this.shape)}`;
     const values = hostArray(this.elementType, this.shape);
-    const call = this.owner.api.prepare('Buffer_ToHostBuffer', {
+    const { api, reads } = this.group.owner;
+    const call = api.prepare('Buffer_ToHostBuffer', {
       source: this.alive(),
       destination: values,
       destinationSize: values.byteLength,
     });
-    await this.owner.reads.wait(call.run(doing).get('event'), doing);
+    await reads.wait(call.run(doing).get('event'), doing);
     return values;
   }
 
   async ready(): Promise<void> {
     const doing = `computing ${describeSpec(this.elementType, this.shape)}`;
-    const call = this.owner.api.prepare('Buffer_ReadyEvent', { buffer: this.alive() });
-    await this.owner.reads.wait(call.run(doing).get('event'), doing);
-  }
-
-  /** Forgets the address without freeing it, and returns it: whoever calls this frees it. */
-  release(): bigint {
-    this.alive();
-    return this.owner.forget(this.handle);
+    const { api, reads } = this.group.owner;
+    const call = api.prepare('Buffer_ReadyEvent', { buffer: this.alive() });
+    await reads.wait(call.run(doing).get('event'), doing);
   }
 
   dispose(): void {
-    this.owner.free(this.handle);
+    this.group.owner.free(this.group.slots, this.index, 1);
   }
 
   private alive(): bigint {
-    const { address } = this.handle;
-    if (address !== 0n) return address;
+    if (!this.disposed) return this.address;
     throw engineError(
       `A buffer ${describeSpec(this.elementType, this.shape)} was used after it was disposed or donated.`,
       { code: 'buffer-disposed' },
@@ -84,28 +103,21 @@ export class OwnedBuffer implements PjrtBuffer {
   }
 }
 
-/**
- * Buffers that came together and are given up together, once none of them can be reached any more: a step's results
- * are hundreds, and an entry in the safety net for each cost as much as the step's other objects.
- */
-export type Batch = object;
-
 export interface BufferPool {
   readonly live: number;
   /** What the buffers alive on a device hold. */
   bytesOn(device: number): number;
-  /** Takes ownership of a plugin's buffers, which come together: a function that takes one. */
-  adopter(): (
-    address: bigint,
-    elementType: ElementType,
-    shape: readonly number[],
-    device: number,
-  ) => OwnedBuffer;
+  /** Takes ownership of a plugin's buffers. @param addresses kept: not to be changed afterwards */
+  adopt(addresses: BigUint64Array, specs: readonly BufferSpec[], device: number): BufferGroup;
   upload(values: HostValues, elementType: ElementType, shape: readonly number[], device: number): OwnedBuffer;
   /** The owned buffer behind an interface, if it is of this pool. */
   owned(buffer: PjrtBuffer): OwnedBuffer | undefined;
-  /** Frees a released address. */
-  destroy(address: bigint): void;
+  /** The same for the results of an execution. */
+  ownedGroup(results: PjrtResults): BufferGroup | undefined;
+  /** Forgets a range without freeing it: whoever calls this frees it. */
+  release(slots: Slots, from: number, count: number): void;
+  /** Frees released addresses; 0 stands for none. */
+  destroy(addresses: BigUint64Array): void;
   isDeleted(address: bigint): boolean;
   /** Frees every buffer still alive. */
   clear(): void;
@@ -118,48 +130,54 @@ export function createBufferPool(
   devices: readonly bigint[],
   reads: EventWaiter,
 ): BufferPool {
-  const live = new Set<Handle>();
+  const live = new Set<Slots>();
   const destroyCall = api.prepare('Buffer_Destroy');
   const isDeletedCall = api.prepare('Buffer_IsDeleted');
+  const uploadCall = api.prepare('Client_BufferFromHostBuffer', { client, semantics: COPIED_DURING_CALL });
 
-  const destroy = (address: bigint) => {
-    destroyCall.set('buffer', address).run('freeing a buffer');
+  const release = (slots: Slots, from: number, count: number) => {
+    slots.addresses.fill(0n, from, from + count);
+    slots.alive -= count;
+    if (slots.alive === 0) live.delete(slots);
   };
-  const forget = (handle: Handle) => {
-    const { address } = handle;
-    handle.address = 0n;
-    live.delete(handle);
-    return address;
+  const free = (slots: Slots, from: number, count: number) => {
+    for (let index = from; index < from + count; index++) {
+      const address = slots.addresses[index]!;
+      if (address === 0n) continue;
+      release(slots, index, 1);
+      destroyCall.set('buffer', address).run('freeing a buffer');
+    }
   };
-  const free = (handle: Handle) => {
-    if (handle.address !== 0n) destroy(forget(handle));
-  };
-  const owner: Owner = { api, reads, free, forget };
+  const freeAll = (slots: Slots) => free(slots, 0, slots.addresses.length);
+  const owner: Owner = { api, reads, free };
   // Garbage collection comes far too late to free device memory in time; this only limits the damage of a leak.
-  const safetyNet = new FinalizationRegistry<Handle[]>((handles) => handles.forEach(free));
+  const safetyNet = new FinalizationRegistry<Slots>(freeAll);
 
-  function adopter(): ReturnType<BufferPool['adopter']> {
-    const batch: Batch = {};
-    const handles: Handle[] = [];
-    safetyNet.register(batch, handles);
-    return (address, elementType, shape, device) => {
-      const handle: Handle = { address, device, byteLength: byteLengthOf(elementType, shape) };
-      live.add(handle);
-      handles.push(handle);
-      return new OwnedBuffer(owner, handle, elementType, shape, batch);
-    };
+  function adopt(addresses: BigUint64Array, specs: readonly BufferSpec[], device: number): BufferGroup {
+    const slots: Slots = { addresses, specs, device, alive: specs.length };
+    const group = new BufferGroup(owner, slots);
+    if (specs.length > 0) live.add(slots);
+    safetyNet.register(group, slots);
+    return group;
   }
 
   return {
     get live() {
-      return live.size;
+      let count = 0;
+      for (const { alive } of live) count += alive;
+      return count;
     },
     bytesOn(device) {
       let bytes = 0;
-      for (const handle of live) if (handle.device === device) bytes += handle.byteLength;
+      for (const slots of live) {
+        if (slots.device !== device) continue;
+        slots.specs.forEach(({ elementType, shape }, index) => {
+          if (slots.addresses[index] !== 0n) bytes += byteLengthOf(elementType, shape);
+        });
+      }
       return bytes;
     },
-    adopter,
+    adopt,
     upload(values, elementType, shape, device) {
       checkValues(values, elementType, shape);
       const onDevice = devices[device];
@@ -169,27 +187,36 @@ export function createBufferPool(
         });
       }
       const doing = `uploading ${describeSpec(elementType, shape)}`;
-      const call = api
-        .prepare('Client_BufferFromHostBuffer', {
-          client,
-          data: values,
-          type: ELEMENT_TYPES[elementType].code,
-          dims: BigInt64Array.from(shape, BigInt),
-          dimCount: shape.length,
-          semantics: COPIED_DURING_CALL,
-          device: onDevice,
-        })
-        .run(doing);
-      // Already over, by the semantics asked for: waiting frees the event.
-      reads.wait(call.get('doneWithHostBuffer'), doing).catch(() => {});
-      return adopter()(call.get('buffer'), elementType, [...shape], device);
+      uploadCall
+        .set('data', values)
+        .set('type', ELEMENT_TYPES[elementType].code)
+        .set('dims', BigInt64Array.from(shape, BigInt))
+        .set('dimCount', shape.length)
+        .set('device', onDevice)
+        .run(doing)
+        // The values were copied: they need not live on until the next upload.
+        .set('data', 0);
+      const done = uploadCall.get('doneWithHostBuffer');
+      // Over already, by the semantics asked for; were it not, the event is freed once it is.
+      if (reads.happened(done)) reads.settle(done, doing);
+      else reads.wait(done, doing).catch(() => {});
+      const addresses = BigUint64Array.of(uploadCall.get('buffer'));
+      return adopt(addresses, [{ elementType, shape: [...shape] }], device).at(0);
     },
-    owned: (buffer) => (buffer instanceof OwnedBuffer && buffer.owner === owner ? buffer : undefined),
-    destroy,
+    owned: (buffer) => (buffer instanceof OwnedBuffer && buffer.group.owner === owner ? buffer : undefined),
+    ownedGroup: (results) =>
+      results instanceof BufferGroup && results.owner === owner ? results : undefined,
+    release,
+    destroy(addresses) {
+      for (let index = 0; index < addresses.length; index++) {
+        const address = addresses[index]!;
+        if (address !== 0n) destroyCall.set('buffer', address).run('freeing a buffer');
+      }
+    },
     isDeleted: (address) =>
       (isDeletedCall.set('buffer', address).run('asking for a buffer').getInt('isDeleted') & 0xff) !== 0,
     clear() {
-      for (const handle of [...live]) free(handle);
+      for (const slots of [...live]) freeAll(slots);
     },
   };
 }

@@ -4,8 +4,10 @@ import type { PluginApi } from './api.js';
 export interface EventWaiter {
   /** Resolves when the event has happened, rejects with its error; frees the event. 0 is an event long past. */
   wait(event: bigint, doing: string): Promise<void>;
-  /** Whether anything waits. */
-  readonly pending: number;
+  /** Whether an event has happened. 0 is an event long past. */
+  happened(event: bigint): boolean;
+  /** For an event that has happened: frees it. @returns its error, if it has one */
+  settle(event: bigint, doing: string): Error | undefined;
 }
 
 interface Waiting {
@@ -33,24 +35,31 @@ export function createEventWaiter(api: PluginApi): EventWaiter {
   let awaited: Waiting | undefined;
 
   const happened = (event: bigint) =>
-    (isReady.set('event', event).run('asking for an event').getInt('isReady') & 0xff) !== 0;
+    event === 0n || (isReady.set('event', event).run('asking for an event').getInt('isReady') & 0xff) !== 0;
 
-  const settle = ({ event, doing, resolve, reject }: Waiting) => {
+  const settle = (event: bigint, doing: string): Error | undefined => {
+    if (event === 0n) return undefined;
     try {
       error.set('event', event).run(doing);
-      resolve();
+      return undefined;
     } catch (failure) {
-      reject(failure as Error);
+      return failure as Error;
     } finally {
       destroy.set('event', event).run('freeing an event');
     }
+  };
+
+  const report = ({ event, doing, resolve, reject }: Waiting) => {
+    const failure = settle(event, doing);
+    if (failure) reject(failure);
+    else resolve();
   };
 
   const next = () => {
     const over = queue.filter((waiting) => waiting !== awaited && happened(waiting.event));
     if (over.length > 0) {
       queue = queue.filter((waiting) => !over.includes(waiting));
-      over.forEach(settle);
+      over.forEach(report);
     }
     if (awaited || queue.length === 0) return;
     awaited = queue[0]!;
@@ -58,7 +67,7 @@ export function createEventWaiter(api: PluginApi): EventWaiter {
       awaited = undefined;
       next();
     };
-    // `settle` reads the event's error; the equal one that Await hands out is freed by runAsync.
+    // `report` reads the event's error; the equal one that Await hands out is freed by runAsync.
     api.prepare('Event_Await', { event: awaited.event }).runAsync('waiting').then(back, back);
   };
 
@@ -70,8 +79,7 @@ export function createEventWaiter(api: PluginApi): EventWaiter {
         next();
       });
     },
-    get pending() {
-      return queue.length;
-    },
+    happened,
+    settle,
   };
 }

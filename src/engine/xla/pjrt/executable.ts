@@ -1,11 +1,11 @@
 import { engineError } from '../../../errors.js';
 import type { PluginApi } from './api.js';
-import type { BufferPool, OwnedBuffer } from './buffers.js';
+import type { BufferGroup, BufferPool, OwnedBuffer, Slots } from './buffers.js';
 import { describeSpec } from './element-types.js';
 import { EXECUTE_OPTIONS } from './layouts.js';
 import { addressOf } from './native.js';
 import type { ExecutionQueue } from './queue.js';
-import type { BufferSpec, PjrtBuffer, PjrtExecutable, ProgramSource } from './types.js';
+import type { BufferSpec, PjrtBuffer, PjrtExecutable, PjrtInputs, ProgramSource } from './types.js';
 
 interface ExecutableParts {
   readonly api: PluginApi;
@@ -22,8 +22,17 @@ interface ExecutableParts {
   readonly about: Pick<PjrtExecutable, 'compileSeconds' | 'cached' | 'memory' | 'optimizedProgram'>;
 }
 
-const sameShape = (a: readonly number[], b: readonly number[]) =>
-  a.length === b.length && a.every((extent, axis) => extent === b[axis]);
+/** Buffers side by side. */
+interface Range {
+  readonly slots: Slots;
+  readonly from: number;
+  readonly count: number;
+}
+
+const sameSpec = (a: BufferSpec, b: BufferSpec) =>
+  a.elementType === b.elementType &&
+  a.shape.length === b.shape.length &&
+  a.shape.every((extent, axis) => extent === b.shape[axis]);
 
 const misuse = (code: string, message: string) => engineError(message, { code });
 
@@ -54,45 +63,89 @@ export function createExecutable(parts: ExecutableParts): PjrtExecutable {
     completeEvents: events,
   });
   let disposed = false;
+  /** What the carried inputs were that were compared last. */
+  let carriedSpecs: readonly BufferSpec[] | undefined;
+  let [carriedFrom, carriedCount] = [0, 0];
 
-  function checkInput(buffer: PjrtBuffer, index: number, spec: BufferSpec): OwnedBuffer {
+  const gone = (index: number) =>
+    misuse('buffer-disposed', `${name}: input ${index} was disposed or donated before.`);
+  const badInput = (index: number, { elementType, shape }: BufferSpec) =>
+    misuse(
+      'bad-input',
+      `${name}: input ${index} is ${describeSpec(elementType, shape)}, ` +
+        `but the program takes ${describeSpec(inputSpecs[index]!.elementType, inputSpecs[index]!.shape)}.`,
+    );
+
+  function checkInput(buffer: PjrtBuffer, index: number): OwnedBuffer {
+    const spec = inputSpecs[index]!;
     const owned = pool.owned(buffer);
     if (!owned) throw misuse('foreign-buffer', `${name}: input ${index} belongs to another client.`);
-    if (owned.disposed) {
-      throw misuse('buffer-disposed', `${name}: input ${index} was disposed or donated before.`);
-    }
-    if (buffer.elementType !== spec.elementType || !sameShape(buffer.shape, spec.shape)) {
-      throw misuse(
-        'bad-input',
-        `${name}: input ${index} is ${describeSpec(buffer.elementType, buffer.shape)}, ` +
-          `but the program takes ${describeSpec(spec.elementType, spec.shape)}.`,
-      );
-    }
+    if (owned.disposed) throw gone(index);
+    if (!sameSpec(buffer, spec)) throw badInput(index, buffer);
     return owned;
   }
 
-  function checkInputs(inputs: readonly PjrtBuffer[]): OwnedBuffer[] {
-    if (inputs.length !== inputSpecs.length) {
-      throw misuse(
-        'bad-input',
-        `${name} takes ${inputSpecs.length} inputs, but ${inputs.length} were given.`,
-      );
+  /** Results handed on as the first inputs. */
+  function checkCarried({ results, from, count }: NonNullable<PjrtInputs['carried']>): Slots {
+    const slots = pool.ownedGroup(results)?.slots;
+    if (!slots) throw misuse('foreign-buffer', `${name}: input 0 belongs to another client.`);
+    for (let index = 0; index < count; index++) {
+      if (slots.addresses[from + index] === 0n) throw gone(index);
     }
-    const owned = inputs.map((buffer, index) => checkInput(buffer, index, inputSpecs[index]!));
-    if (donated.size > 0) {
-      const uses = new Map<PjrtBuffer, number>();
-      for (const buffer of inputs) uses.set(buffer, (uses.get(buffer) ?? 0) + 1);
-      for (const index of donated) {
-        if ((uses.get(inputs[index]!) ?? 0) > 1) {
-          throw misuse('donated-twice', `${name}: input ${index} is donated, but is another input as well.`);
-        }
+    // One comparison for the programs whose results are compared: they stay the same from step to step.
+    if (slots.specs !== carriedSpecs || from !== carriedFrom || count !== carriedCount) {
+      for (let index = 0; index < count; index++) {
+        const spec = slots.specs[from + index]!;
+        if (!sameSpec(spec, inputSpecs[index]!)) throw badInput(index, spec);
       }
+      [carriedSpecs, carriedFrom, carriedCount] = [slots.specs, from, count];
     }
-    return owned;
+    return slots;
   }
 
-  /** Checks the inputs and writes the lists of addresses. @returns the donated ones */
-  function begin(inputs: readonly (readonly PjrtBuffer[])[]): OwnedBuffer[] {
+  function refuseDonatedTwice(list: BigUint64Array, carried: number): void {
+    const uses = new Map<bigint, number>();
+    for (let index = carried; index < inputSpecs.length; index++) {
+      uses.set(list[index]!, (uses.get(list[index]!) ?? 0) + 1);
+    }
+    // Carried inputs differ from each other: only those after them can repeat one.
+    for (let index = 0; index < inputSpecs.length; index++) {
+      if (
+        (index >= carried && !donated.has(index)) ||
+        (uses.get(list[index]!) ?? 0) < (index < carried ? 1 : 2)
+      )
+        continue;
+      throw misuse('donated-twice', `${name}: input ${index} is donated, but is another input as well.`);
+    }
+  }
+
+  /** Checks the inputs of a device and writes the list of their addresses. @returns the ranges that are consumed */
+  function lay({ carried, buffers }: PjrtInputs, list: BigUint64Array): Range[] {
+    const first = carried?.count ?? 0;
+    if (first + buffers.length !== inputSpecs.length) {
+      throw misuse(
+        'bad-input',
+        `${name} takes ${inputSpecs.length} inputs, but ${first + buffers.length} were given.`,
+      );
+    }
+    const consumed: Range[] = [];
+    if (carried) {
+      const { from, count } = carried;
+      const slots = checkCarried(carried);
+      list.set(slots.addresses.subarray(from, from + count));
+      consumed.push({ slots, from, count });
+    }
+    buffers.forEach((buffer, i) => {
+      const { address, group, index } = checkInput(buffer, first + i);
+      list[first + i] = address;
+      if (donated.has(first + i)) consumed.push({ slots: group.slots, from: index, count: 1 });
+    });
+    if (donated.size > 0 || first > 0) refuseDonatedTwice(list, first);
+    return consumed;
+  }
+
+  /** Checks the inputs and writes the lists of addresses. @returns the ranges that are consumed on each device */
+  function begin(inputs: readonly PjrtInputs[]): Range[][] {
     if (disposed) throw misuse('executable-disposed', `${name} was disposed before.`);
     if (inputs.length !== deviceCount) {
       throw misuse(
@@ -100,33 +153,39 @@ export function createExecutable(parts: ExecutableParts): PjrtExecutable {
         `${name} runs on ${deviceCount} devices, but inputs for ${inputs.length} came.`,
       );
     }
-    const owned = inputs.map(checkInputs);
-    owned.forEach((row, device) => {
-      row.forEach((buffer, index) => {
-        ins.lists[device]![index] = buffer.handle.address;
-      });
-    });
     events.fill(0n);
-    return owned.flatMap((row) => row.filter((_, index) => donated.has(index)));
+    return inputs.map((each, device) => lay(each, ins.lists[device]!));
   }
 
-  /** After a call that failed: donated inputs may be gone all the same. */
-  function settle(consumed: readonly OwnedBuffer[]): void {
-    for (const buffer of consumed) if (pool.isDeleted(buffer.handle.address)) buffer.dispose();
+  /** After a call that failed: consumed inputs may be gone all the same. */
+  function settle(consumed: readonly Range[][]): void {
+    for (const { slots, from, count } of consumed.flat()) {
+      for (let index = from; index < from + count; index++) {
+        const address = slots.addresses[index]!;
+        if (address === 0n || !pool.isDeleted(address)) continue;
+        pool.release(slots, index, 1);
+        pool.destroy(BigUint64Array.of(address));
+      }
+    }
   }
 
-  function finish(consumed: readonly OwnedBuffer[]): PjrtBuffer[][] {
-    const spent = consumed.map((buffer) => buffer.release());
-    queue.add([...events], doing, () => {
-      for (const address of spent) pool.destroy(address);
+  function finish(consumed: readonly Range[][]): BufferGroup[] {
+    const spent = consumed.map((ranges) => {
+      const addresses = new BigUint64Array(ranges.reduce((sum, { count }) => sum + count, 0));
+      let at = 0;
+      for (const { slots, from, count } of ranges) {
+        addresses.set(slots.addresses.subarray(from, from + count), at);
+        at += count;
+        pool.release(slots, from, count);
+      }
+      return addresses;
     });
-    const adopt = pool.adopter();
-    return outs.lists.map((row, device) =>
-      outputSpecs.map(({ elementType, shape }, index) => adopt(row[index]!, elementType, shape, device)),
-    );
+    // A plugin may wait in freeing a donated buffer until the execution is over.
+    queue.add([...events], doing, () => spent.forEach(pool.destroy));
+    return outs.lists.map((row, device) => pool.adopt(row.slice(0, outputSpecs.length), outputSpecs, device));
   }
 
-  function execute(inputs: readonly (readonly PjrtBuffer[])[]): PjrtBuffer[][] {
+  function execute(inputs: readonly PjrtInputs[]): BufferGroup[] {
     const consumed = begin(inputs);
     try {
       call.run(doing);
@@ -137,7 +196,7 @@ export function createExecutable(parts: ExecutableParts): PjrtExecutable {
     return finish(consumed);
   }
 
-  async function executeBesides(inputs: readonly (readonly PjrtBuffer[])[]): Promise<PjrtBuffer[][]> {
+  async function executeBesides(inputs: readonly PjrtInputs[]): Promise<BufferGroup[]> {
     const consumed = begin(inputs);
     try {
       await call.runAsync(doing);
@@ -151,7 +210,10 @@ export function createExecutable(parts: ExecutableParts): PjrtExecutable {
   return {
     name,
     ...parts.about,
-    execute: (inputs) => execute([inputs])[0]!,
+    execute(inputs) {
+      const [results] = execute([{ buffers: inputs }]);
+      return outputSpecs.map((_, index) => results!.at(index));
+    },
     // The lists of addresses are one set for all calls, and devices shall see all programs in one order.
     executeOnDevices: (inputs) =>
       queue.inTurn(async () => (besides ? executeBesides(inputs) : execute(inputs))),

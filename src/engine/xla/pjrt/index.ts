@@ -9,6 +9,8 @@ export type {
   PjrtBuffer,
   PjrtClient,
   PjrtExecutable,
+  PjrtInputs,
   PjrtOptions,
+  PjrtResults,
   ProgramSource,
 } from './types.js';

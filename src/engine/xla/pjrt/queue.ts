@@ -7,10 +7,9 @@ import type { EventWaiter } from './events.js';
 const MOST_IN_FLIGHT = 2;
 
 export interface ExecutionQueue {
-  readonly inFlight: number;
   /** Runs `start` once all earlier ones are over, whether they failed or not. */
   inTurn<T>(start: () => Promise<T>): Promise<T>;
-  /** Counts an execution until its events (one per device) have happened, then runs `finish`. */
+  /** Counts an execution until its events (one per device) have happened; `finish` runs some time after that. */
   add(events: readonly bigint[], doing: string, finish: () => void): void;
   /** Resolves when another execution may be queued; rejects with a failure that nobody has seen. */
   room(): Promise<void>;
@@ -18,46 +17,73 @@ export interface ExecutionQueue {
   idle(): Promise<void>;
 }
 
+interface Execution {
+  readonly events: readonly bigint[];
+  readonly doing: string;
+  readonly finish: () => void;
+}
+
+/**
+ * Nobody is told when an execution is over: it is looked at when the next one comes, and waited for only where
+ * there are too many. Waking a thread to wait costs more than all else that a small step does on the host.
+ */
 export function createExecutionQueue(events: EventWaiter): ExecutionQueue {
-  let inFlight = 0;
+  const running: Execution[] = [];
   let failure: Error | undefined;
-  let wakers: (() => void)[] = [];
   let turns: Promise<unknown> = Promise.resolve();
+  /** The end of the oldest execution, where somebody waits for it. */
+  let oldest: Promise<void> | undefined;
 
-  const settled = () =>
-    new Promise<void>((resolve) => {
-      wakers.push(resolve);
-    });
-
-  async function watch(happening: readonly bigint[], doing: string, finish: () => void) {
-    const results = await Promise.allSettled(happening.map((event) => events.wait(event, doing)));
-    for (const result of results) if (result.status === 'rejected') failure ??= result.reason as Error;
+  function end({ finish }: Execution): void {
     try {
       finish();
     } catch (error) {
       failure ??= error as Error;
     }
-    inFlight--;
-    const woken = wakers;
-    wakers = [];
-    for (const wake of woken) wake();
+  }
+
+  /** Ends those that are over already, oldest first: the events of a device happen in order. */
+  function sweep(): void {
+    while (!oldest && running[0]?.events.every(events.happened)) {
+      const { events: over, doing } = running[0];
+      for (const event of over) failure ??= events.settle(event, doing);
+      end(running.shift()!);
+    }
+  }
+
+  async function endOldest(): Promise<void> {
+    const execution = running[0]!;
+    const waits = execution.events.map((event) => events.wait(event, execution.doing));
+    for (const result of await Promise.allSettled(waits)) {
+      if (result.status === 'rejected') failure ??= result.reason as Error;
+    }
+    running.shift();
+    oldest = undefined;
+    end(execution);
+  }
+
+  /** Waits until fewer than `most` are under way. */
+  async function fewerThan(most: number): Promise<void> {
+    sweep();
+    while (running.length >= most) {
+      oldest ??= endOldest();
+      await oldest;
+      sweep();
+    }
   }
 
   return {
-    get inFlight() {
-      return inFlight;
-    },
     inTurn(start) {
       const turn = turns.then(start);
       turns = turn.catch(() => undefined);
       return turn;
     },
     add(happening, doing, finish) {
-      inFlight++;
-      void watch(happening, doing, finish);
+      sweep();
+      running.push({ events: happening, doing, finish });
     },
     async room() {
-      while (inFlight >= MOST_IN_FLIGHT) await settled();
+      await fewerThan(MOST_IN_FLIGHT);
       if (failure) {
         const seen = failure;
         failure = undefined;
@@ -66,7 +92,7 @@ export function createExecutionQueue(events: EventWaiter): ExecutionQueue {
     },
     async idle() {
       await turns;
-      while (inFlight > 0) await settled();
+      await fewerThan(1);
     },
   };
 }

@@ -75,6 +75,23 @@ export interface PjrtBuffer extends BufferSpec {
   dispose(): void;
 }
 
+/** What one execution returned on one device, in the order of the program's results. */
+export interface PjrtResults {
+  /** The buffer at a place, as an object of its own: made when it is asked for, for most are only handed on. */
+  at(index: number): PjrtBuffer;
+}
+
+/** The inputs of one execution on one device. */
+export interface PjrtInputs {
+  /**
+   * The first inputs: results of an earlier execution that lie side by side. All of them are consumed, and freed
+   * once the execution is over, whether it writes over them or not.
+   */
+  readonly carried?: { readonly results: PjrtResults; readonly from: number; readonly count: number };
+  /** Those after them. */
+  readonly buffers: readonly PjrtBuffer[];
+}
+
 export interface PjrtExecutable {
   readonly name: string;
   /** Seconds spent in compiling or loading. */
@@ -92,11 +109,11 @@ export interface PjrtExecutable {
    */
   execute(inputs: readonly PjrtBuffer[]): PjrtBuffer[];
   /**
-   * The same with one list of inputs per device (replicas × partitions), giving one list of results each. On a GPU
-   * the call, which takes milliseconds for a large program, is made by another thread. No input may be disposed
-   * before it is over.
+   * The same with the inputs of each device (replicas × partitions), giving the results of each. On a GPU the call,
+   * which takes milliseconds for a large program, is made by another thread. No input may be disposed before it is
+   * over.
    */
-  executeOnDevices(inputs: readonly (readonly PjrtBuffer[])[]): Promise<PjrtBuffer[][]>;
+  executeOnDevices(inputs: readonly PjrtInputs[]): Promise<PjrtResults[]>;
   dispose(): void;
 }
 

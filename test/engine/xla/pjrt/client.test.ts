@@ -267,12 +267,14 @@ describe.skipIf(withoutPlugin)('several clients', () => {
       '@accumulate attributes {mhlo.num_replicas = 2 : i32}',
     );
     const both = await two.compile({ ...accumulate, text }, { ...noCache, replicas: 2 });
-    const inputs = [0, 1].map((device) => [
-      two.upload(new Float32Array(4).fill(device), 'f32', [4], device),
-      two.upload(new Float32Array(4).fill(1), 'f32', [4], device),
-    ]);
+    const inputs = [0, 1].map((device) => ({
+      buffers: [
+        two.upload(new Float32Array(4).fill(device), 'f32', [4], device),
+        two.upload(new Float32Array(4).fill(1), 'f32', [4], device),
+      ],
+    }));
     const outputs = await both.executeOnDevices(inputs);
-    expect(await Promise.all(outputs.map((row) => row[1]!.read()))).toEqual([
+    expect(await Promise.all(outputs.map((row) => row.at(1).read()))).toEqual([
       Float32Array.of(4),
       Float32Array.of(8),
     ]);
