@@ -2,7 +2,7 @@
 // with a batch of that size:
 //   node scripts/bench/gpu-step.mjs [--models A,B,C] [--precision bfloat16] [--device cuda] [--blocks 5] [--steps 20]
 //     [--act relu] [--deterministic] [--plain-attention] [--reuse-input]
-//     [--kernels none|LANES,ROWS,WARPS] [--dump DIR] [--losses N]
+//     [--kernels none|norms,losses,…] [--cuts JSON] [--dump DIR] [--losses N]
 //     [--warmup STEPS] [xla option=value …]
 //     [--devices N] [--shard-state] [--same-batch]: that of one device, shared
 // Prints one JSON object a model: milliseconds a step and tokens/s (median of the blocks), compile time, memory, and
@@ -14,18 +14,13 @@ import { resolveConfig, shapeOf } from '../../dist/src/config.js';
 import { findPlugin } from '../../dist/src/engine/install/index.js';
 import { disposeTree } from '../../dist/src/engine/tree.js';
 import { openXlaWith } from '../../dist/src/engine/xla/index.js';
+import { kernelsOf } from '../../dist/src/engine/xla/kernel-choice.js';
 import { initialParameters, parameterShapes, usualDeviations } from '../../dist/src/model/parameters.js';
 import { flopsPerToken } from '../../dist/src/model/shape.js';
 import { biasCorrections } from '../../dist/src/training/adamw.js';
 import { shardOf } from '../../dist/src/training/devices.js';
 import { compileStep } from '../../dist/src/training/step.js';
-
-const MODELS = {
-  A: { width: 768, layers: 4, ff: 2048, vocabSize: 4096, heads: 12, rows: 32, seqLen: 512 },
-  B: { width: 256, layers: 8, ff: 768, vocabSize: 4096, heads: 4, rows: 64, seqLen: 512 },
-  C: { width: 768, layers: 16, ff: 1920, vocabSize: 4096, heads: 6, rows: 16, seqLen: 1024 },
-  tiny: { width: 64, layers: 2, ff: 172, vocabSize: 512, heads: 4, rows: 16, seqLen: 64 },
-};
+import { MODELS } from './models.mjs';
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -45,6 +40,7 @@ const { values: flags, positionals } = parseArgs({
     'same-batch': { type: 'boolean', default: false },
     'plain-attention': { type: 'boolean', default: false },
     kernels: { type: 'string' },
+    cuts: { type: 'string', default: '{}' },
     'reuse-input': { type: 'boolean', default: false },
   },
 });
@@ -54,12 +50,7 @@ function optionValue(text) {
   if (text === 'true' || text === 'false') return text === 'true';
   return text !== '' && Number.isFinite(Number(text)) ? Number(text) : text;
 }
-/** `none`, or how the row kernels' work is cut. */
-function cutOf(text) {
-  if (text === 'none') return false;
-  const [lanesAtOnce, rowsOfInstance, warps] = text.split(',').map(Number);
-  return { lanesAtOnce, rowsOfInstance, warps };
-}
+const kinds = flags.kernels === 'none' ? [] : flags.kernels?.split(',');
 const xlaOptions = Object.fromEntries(
   positionals.map((each) => {
     const [name, value = ''] = each.split('=');
@@ -175,6 +166,7 @@ async function measure(engine, model) {
       precision: flags.precision,
       options: xlaOptions,
       ...(flags.kernels && { kernels: flags.kernels }),
+      ...(flags.cuts !== '{}' && { cuts: JSON.parse(flags.cuts) }),
       device: engine.deviceDescription,
       devices: engine.devices,
       shardState: flags['shard-state'],
@@ -207,7 +199,7 @@ for (const model of flags.models.split(',')) {
     precision: flags.precision,
     deterministic: flags.deterministic,
     xlaOptions,
-    ...(flags.kernels && { kernels: cutOf(flags.kernels) }),
+    ...(kinds && { kernels: kinds.length > 0 && kernelsOf(kinds, JSON.parse(flags.cuts)) }),
     ...(flags['plain-attention'] ? { fusions: false } : {}),
     ...(flags.dump ? { dumpProgramDir: join(flags.dump, model) } : {}),
   });

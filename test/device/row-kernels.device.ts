@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { findPlugin } from '../../src/engine/install/index.js';
 import { disposeTree } from '../../src/engine/tree.js';
 import { openXlaWith } from '../../src/engine/xla/index.js';
-import { type Cut, DEFAULT_CUT } from '../../src/engine/xla/row-kernels.js';
+import { type Cut, DEFAULT_CUT } from '../../src/engine/xla/kernel-choice.js';
 import { rmsNorm } from '../../src/model/transformer.js';
 import { randomStream } from '../../src/random.js';
 
@@ -27,7 +27,7 @@ const NAMES = ['x', 'a', 'b', 'c', 'gain', 'last'] as const;
 async function gradients(rows: number, width: number, kernels: Cut | false) {
   const folder = await mkdtemp(join(tmpdir(), 'kernels-'));
   const engine = await openXlaWith(await findPlugin('cuda'), {
-    ...{ device: 'cuda', precision: 'bfloat16', dumpProgramDir: folder, kernels },
+    ...{ device: 'cuda', precision: 'bfloat16', dumpProgramDir: folder, kernels: kernels && (() => kernels) },
   });
   const stream = randomStream(3, 'rows');
   const draw = (shape: number[], scale: number, from = 0) => {

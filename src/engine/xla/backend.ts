@@ -8,10 +8,10 @@ import {
 } from '@tensorflow/tfjs-core';
 import { engineError } from '../../errors.js';
 import type { Graph, Node } from './graph.js';
+import type { KernelChoice } from './kernel-choice.js';
 import { denseLiteral } from './literals.js';
 import type { PjrtBuffer } from './pjrt/index.js';
 import { joinValues, type Split } from './placement.js';
-import type { Cut } from './row-kernels.js';
 import { describeType, dtypeOf, elementOf, sizeOf, type TensorType } from './types.js';
 
 /** The name under which tfjs knows the backend. */
@@ -46,8 +46,8 @@ export interface Fusions {
   causalAttention?(q: readonly number[], k: readonly number[]): boolean;
   /** A small table is fused into all that read it, and so computed again for each of their elements. */
   readonly repeatsTables?: boolean;
-  /** How kernels of our own for rows are cut, where its compiler takes them (see `fuseRows`). */
-  readonly rowKernels?: Cut;
+  /** Kernels of our own, where its compiler takes them. */
+  readonly kernels?: KernelChoice;
 }
 
 /** Larger captured values do not belong in a program's text. */

@@ -10,13 +10,13 @@ import { findPlugin, type PluginLocation } from '../install/index.js';
 import { BACKEND, type Fusions, XlaBackend } from './backend.js';
 import { xlaCollectives } from './collectives.js';
 import { recordFold } from './fold.js';
+import { type KernelChoice, kernelsOf, PROVEN_KINDS, requestedKinds } from './kernel-choice.js';
 import { compilesKernels } from './kernel-probe.js';
 import { cudnnTakes } from './kernels/cudnn-attention.js';
 import { registerKernels } from './kernels/index.js';
 import { openPlugin } from './open.js';
 import type { PjrtClient } from './pjrt/index.js';
 import { createProgram } from './program.js';
-import { type Cut, DEFAULT_CUT } from './row-kernels.js';
 import { toDevices } from './upload.js';
 
 /** tfjs never chooses this backend by itself: it runs nothing op by op. */
@@ -56,7 +56,7 @@ interface XlaOptions extends EngineOptions {
   /** false: call none of the device's fused kernels. */
   fusions?: boolean;
   /** Kernels of our own; by default where the device compiles them. */
-  kernels?: Cut | false;
+  kernels?: KernelChoice | false;
 }
 
 /** The engine on a plugin that was found. */
@@ -64,7 +64,10 @@ export async function openXlaWith(plugin: PluginLocation, options: XlaOptions = 
   refuseUnlessComputed(options);
   const overrides = { ...programOptions(options), ...options.xlaOptions };
   const kernels =
-    options.kernels ?? (mayCallKernels(options) && (await compilesKernels(plugin)) && DEFAULT_CUT);
+    options.kernels ??
+    (mayCallKernels(options) &&
+      (await compilesKernels(plugin)) &&
+      kernelsOf(requestedKinds() ?? PROVEN_KINDS));
   const client = await openPlugin(plugin, overrides, options.devices);
   return xlaEngine(client, { ...options, kernels });
 }
@@ -156,7 +159,7 @@ function fusionsOf(
   if (client.platform === 'cpu') return { repeatsTables: true };
   if (precision !== 'bfloat16' || deterministic) return undefined;
   const capability = Number(client.deviceAttributes.compute_capability ?? 0);
-  return { causalAttention: (q, k) => cudnnTakes(capability, q, k), ...(kernels && { rowKernels: kernels }) };
+  return { causalAttention: (q, k) => cudnnTakes(capability, q, k), ...(kernels && { kernels }) };
 }
 
 /** Writes program texts as `NAME.mlir`, and `NAME-2.mlir` where a name comes again. */

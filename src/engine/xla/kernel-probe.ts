@@ -5,12 +5,10 @@ import { promisify } from 'node:util';
 import { writeFileAtomic } from '../../io/atomic.js';
 import { pathExists } from '../../io/exists.js';
 import { cacheFolder, type PluginLocation } from '../install/index.js';
+import { requestedKinds } from './kernel-choice.js';
 
 /** Opening a GPU and compiling one small program takes seconds. */
 const TIMEOUT_MS = 60_000;
-
-/** Turns kernels of our own off. */
-const isForbidden = (env: NodeJS.ProcessEnv): boolean => env.SPARSELAW_KERNELS === '0';
 
 /**
  * Whether a plugin compiles kernels of our own and gets their numbers right. Tried once in a process of its own,
@@ -18,7 +16,7 @@ const isForbidden = (env: NodeJS.ProcessEnv): boolean => env.SPARSELAW_KERNELS =
  */
 export async function compilesKernels(plugin: PluginLocation, env = process.env): Promise<boolean> {
   const compiled = import.meta.url.endsWith('.js');
-  if (isForbidden(env) || plugin.device !== 'cuda' || !compiled) return false;
+  if (requestedKinds(env)?.length === 0 || plugin.device !== 'cuda' || !compiled) return false;
   const seen = join(cacheFolder(), 'kernels', `${plugin.sha256}.json`);
   if (await pathExists(seen)) return true;
   const child = fileURLToPath(new URL('./kernel-probe.worker.js', import.meta.url));

@@ -1,8 +1,9 @@
 import type { PluginLocation } from '../install/index.js';
 import { createGraph, type Node } from './graph.js';
+import { kernelsOf, PROVEN_KINDS } from './kernel-choice.js';
 import { openPlugin } from './open.js';
 import { add, broadcastTo, convert, multiply, reduce, scalarLike, unary } from './ops.js';
-import { DEFAULT_CUT, fuseRows } from './row-kernels.js';
+import { fuseRows } from './row-kernels.js';
 import { emitModule } from './stablehlo.js';
 
 /** Run by `compilesKernels` with a plugin's location as JSON: ends with status 0 when a kernel gives what it must. */
@@ -24,7 +25,10 @@ function program() {
     add(multiply(squares, scalarLike(squares, 1 / WIDTH)), scalarLike(squares, 1)),
   );
   const y = convert(multiply(multiply(x, scale), broadcastTo(gain, x.type.shape)), 'bf16');
-  const fused = fuseRows({ parameters, results: [convert(y, 'f32'), reduce('add', x, [0])] }, DEFAULT_CUT);
+  const fused = fuseRows(
+    { parameters, results: [convert(y, 'f32'), reduce('add', x, [0])] },
+    kernelsOf(PROVEN_KINDS),
+  );
   return emitModule(
     fused.parameters.map((node, i) => ({ node, name: `p${i}` })),
     fused.results.map((node, i) => ({ node, name: `r${i}` })),

@@ -10,6 +10,7 @@ import { axisOf, partOf, type Split, wholeOf } from './placement.js';
 import { toBfloat16 } from './precision.js';
 import { fuseRows } from './row-kernels.js';
 import { emitModule, type ProgramParameter, type ProgramResult } from './stablehlo.js';
+import { fuseTensors } from './tensor-kernels.js';
 import { type Leaf, type Traced, trace } from './trace.js';
 import { describeType, elementOf, sameShape, sameType, type TensorType } from './types.js';
 import { toDevices } from './upload.js';
@@ -197,7 +198,7 @@ function lowered<Result extends TensorTree>(
     parameters: parameters.map(({ node }) => node),
     results: results.map(({ node }) => node),
   });
-  const fused = fusions?.rowKernels ? fuseRows(narrow, fusions.rowKernels) : narrow;
+  const fused = fusions?.kernels ? fuseTensors(fuseRows(narrow, fusions.kernels), fusions.kernels) : narrow;
   return {
     parameters: parameters.map(({ name }, i) => ({ name, node: fused.parameters[i]! })),
     results: results.map(({ name }, i) => ({ name, node: fused.results[i]! })),

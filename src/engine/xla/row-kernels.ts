@@ -1,25 +1,36 @@
-import { createGraph, type Node } from './graph.js';
+import type { Node } from './graph.js';
+import type { Cut, KernelChoice, KernelKind } from './kernel-choice.js';
 import type { CustomCall } from './operations.js';
 import { reduce, result } from './ops.js';
 import { allNodes } from './precision.js';
+import { type GraphProgram, rebuild } from './rebuild.js';
 import { splatOf } from './simplify.js';
-import { quoted } from './statements.js';
-import { isPointwise, type KernelBuilder, printKernel, type Space } from './triton.js';
+import {
+  isPointwise,
+  type KernelBuilder,
+  printKernel,
+  type RowCombiner,
+  type Space,
+  type Stored,
+} from './triton.js';
+import { tritonCall } from './triton-call.js';
 import { sameShape, type TensorType } from './types.js';
 
 /**
- * Norms in one pass. XLA makes two kernels of a norm (and two of its gradient): one sums along each row, the other
- * reads everything again. Here, sums along rows and what is computed from them, element by element, become one kernel
- * of our own that reads each operand once. Nothing below knows what a norm is: it looks for values of one shape
- * [N, D] that are
+ * Norms and losses in one pass. XLA makes two kernels of a norm (and two of its gradient, three of a cross-entropy
+ * with its own): one sums along each row, the other reads everything again. Here, sums and maxima along rows and what
+ * is computed from them, element by element, become one kernel of our own that reads each operand once. Nothing below
+ * knows what a norm is: it looks for values of one shape [N, D] that are
  *
- * - *stored*: rounded to bfloat16, summed along each row, or summed over all rows (a gain's gradient), and
+ * - *stored*: rounded to bfloat16, reduced along each row, or summed over all rows (a gain's gradient), and
  * - computed from stored values by element-wise operations and repetition alone,
  *
  * and puts those together that depend on each other with no product or movement in between.
  */
 
-type Kind = 'block' | 'rowSum' | 'columnSum';
+type Kind = 'block' | 'rowSum' | 'rowMaximum' | 'columnSum';
+
+const isOfRow = (kind: Kind): boolean => kind === 'rowSum' || kind === 'rowMaximum';
 
 /** A stored value that a kernel computes. */
 interface Point {
@@ -47,10 +58,21 @@ const isRow = ({ type: { shape } }: Node, count: number) =>
 function kindOf({ operation, type, inputs: [x] }: Node): Kind | undefined {
   if (x?.type.element !== 'f32' || x.type.shape.length !== 2) return undefined;
   if (operation.op === 'convert') return type.element === 'bf16' ? 'block' : undefined;
-  if (operation.op !== 'reduce' || operation.combiner !== 'add' || operation.axes.length !== 1)
-    return undefined;
-  return operation.axes[0] === 1 ? 'rowSum' : 'columnSum';
+  if (operation.op !== 'reduce' || operation.axes.length !== 1) return undefined;
+  const alongRows = operation.axes[0] === 1;
+  if (operation.combiner === 'maximum') return alongRows ? 'rowMaximum' : undefined;
+  if (operation.combiner !== 'add') return undefined;
+  return alongRows ? 'rowSum' : 'columnSum';
 }
+
+/** 0, 1, 2 … as numbers of the columns, [1, D]. */
+function isNumbering({ operation, inputs, type }: Node, width: number): boolean {
+  if (type.element !== 'i32' || !sameShape(type.shape, [1, width])) return false;
+  return operation.op === 'reshape' ? isIota(inputs[0]!, 0) : isIota({ operation }, 1);
+}
+
+const isIota = ({ operation }: Pick<Node, 'operation'>, axis: number): boolean =>
+  operation.op === 'iota' && operation.axis === axis;
 
 /** The stored values under an expression of shape [N, D]; undefined where something else is in it. */
 function leavesOf(body: Node, dims: Pick<Point, 'count' | 'width'>): Map<Node, Space> | undefined {
@@ -67,7 +89,7 @@ function leavesOf(body: Node, dims: Pick<Point, 'count' | 'width'>): Map<Node, S
       }
       if (operation.op === 'broadcast_in_dim') {
         const [x] = inputs as [Node];
-        if (splatOf(x) !== undefined) return true;
+        if (splatOf(x) !== undefined || isNumbering(x, dims.width)) return true;
         if (isRow(x, dims.count) && operation.axes[0] === 0) return visit(x);
         if (!sameShape(x.type.shape, [dims.width]) || operation.axes[0] !== 1 || x.type.element !== 'f32')
           return false;
@@ -80,7 +102,7 @@ function leavesOf(body: Node, dims: Pick<Point, 'count' | 'width'>): Map<Node, S
     if (operation.op === 'reshape' && isRow(inputs[0]!, dims.count)) return visit(inputs[0]!);
     if (operation.op === 'broadcast_in_dim' && isRow(inputs[0]!, dims.count)) return visit(inputs[0]!);
     if (isPointwise(node)) return inputs.every(visit);
-    if (type.element !== 'f32') return false;
+    if (type.element !== 'f32' && type.element !== 'i32') return false;
     leaves.set(node, 'row');
     return true;
   };
@@ -100,7 +122,8 @@ function pointOf(node: Node): Point | undefined {
 /** Operations that a value can pass within one kernel; every other one is a step between two kernels. */
 function isBetween(node: Node): boolean {
   const { op } = node.operation;
-  if (op === 'reduce') return kindOf(node) !== 'rowSum';
+  const kind = kindOf(node);
+  if (op === 'reduce') return !(kind && isOfRow(kind));
   const inside = ['convert', 'broadcast_in_dim', 'reshape', 'constant', 'parameter', 'result', 'iota'];
   return !inside.includes(op) && !isPointwise(node);
 }
@@ -141,29 +164,17 @@ function groupsOf(nodes: readonly Node[]): Point[][] {
     }
   }
   const whole = [...new Set(groups.values())].map((group) => group.sort((a, b) => a.node.id - b.node.id));
-  // Worth it where a sum along rows is used for a block at once: that is the second pass saved.
+  // Worth it where what was reduced along rows is used for a block, or for another sum, at once: a pass is saved.
   return whole.filter((group) =>
-    group.some(
-      ({ node, kind }) =>
-        kind === 'rowSum' && group.some((other) => other.kind === 'block' && other.leaves.has(node)),
-    ),
+    group.some(({ node, kind }) => isOfRow(kind) && group.some((other) => other.leaves.has(node))),
   );
 }
 
-const layoutOf = ({ shape }: TensorType) => shape.map((_, i) => shape.length - 1 - i);
-
-/** How a kernel's work is cut. */
-export interface Cut {
-  /** Lanes that are worked on at once, over all rows of a round. */
-  readonly lanesAtOnce: number;
-  /** Rows of a program instance that sums over its rows. */
-  readonly rowsOfInstance: number;
-  /** Groups of 32 threads. */
-  readonly warps: number;
+/** What a group is in a network: a cross-entropy alone needs the largest value of a row. */
+function kernelKind(group: Group): KernelKind {
+  if (group.some(({ kind }) => kind === 'rowMaximum')) return 'losses';
+  return group.some(({ kind }) => kind === 'columnSum') ? 'normGradients' : 'norms';
 }
-
-/** The best of those tried on an H200 (reports/performance.md). */
-export const DEFAULT_CUT: Cut = { lanesAtOnce: 2048, rowsOfInstance: 16, warps: 4 };
 
 interface Kernel {
   readonly call: CustomCall;
@@ -181,12 +192,13 @@ function kernelOf(group: Group, used: (node: Node) => boolean, cut: Cut): Kernel
   const outputs = group.filter(({ node }) => used(node));
   const sums = outputs.filter(({ kind }) => kind === 'columnSum');
   const lanes = 2 ** Math.ceil(Math.log2(width));
-  const rows = Math.max(1, Math.min(cut.rowsOfInstance, cut.lanesAtOnce / lanes));
-  const rowsOfInstance = sums.length > 0 ? cut.rowsOfInstance : rows;
+  // Blocks have powers of two for sides.
+  const rows = Math.max(1, 2 ** Math.floor(Math.log2(Math.min(cut.rowsOfInstance, cut.lanesAtOnce / lanes))));
+  const rowsOfInstance = sums.length > 0 ? rows * Math.ceil(cut.rowsOfInstance / rows) : rows;
   const instances = Math.ceil(count / rowsOfInstance);
   const inputs = externalLeaves(group).map((node, i) => ({
     ...{ node, space: spaces.get(node)!, name: `%in${i}` },
-    stored: node.type.element as 'bf16' | 'f32',
+    stored: node.type.element as Stored,
   }));
   const results = outputs.map(({ node, kind }, i) => ({
     ...{ node, kind, name: `%out${i}` },
@@ -196,7 +208,7 @@ function kernelOf(group: Group, used: (node: Node) => boolean, cut: Cut): Kernel
   const shared = new Map<Node, string>();
   const text = printKernel(
     'rows',
-    { count, width, rows, rowsOfInstance },
+    { count, width, rows, rowsOfInstance, stages: cut.stages ?? 1 },
     [...inputs, ...results],
     (build) => {
       for (const { node, space, name, stored } of inputs) {
@@ -213,8 +225,8 @@ function kernelOf(group: Group, used: (node: Node) => boolean, cut: Cut): Kernel
       );
       const totals: string[] = [];
       for (const { node, kind, name, stored } of results) {
-        if (kind === 'columnSum') totals.push(build.sum(at.full(own.get(node)!.body), 'column'));
-        else if (kind === 'rowSum') build.store(name, at.row(node), 'row', stored);
+        if (kind === 'columnSum') totals.push(build.reduce('add', at.full(own.get(node)!.body), 'column'));
+        else if (isOfRow(kind)) build.store(name, at.row(node), 'row', stored);
         else build.store(name, at.full(own.get(node)!.body), 'full', stored);
       }
       return totals;
@@ -225,27 +237,15 @@ function kernelOf(group: Group, used: (node: Node) => boolean, cut: Cut): Kernel
     if (kind === 'columnSum') return { element: 'f32', shape: [instances, width] };
     return kind === 'block' ? node.type : { element: 'f32', shape: [count] };
   });
-  const attributes = {
-    debug: 'false',
-    grid_x: `${instances} : i32`,
-    grid_y: '1 : i32',
-    grid_z: '1 : i32',
-    ir: quoted(text),
-    name: '"rows"',
-    num_stages: '1 : i32',
-    num_warps: `${cut.warps} : i32`,
-  };
   return {
-    call: {
-      target: '__gpu$xla.gpu.triton',
-      apiVersion: 4,
-      config: Object.entries(attributes)
-        .map(([key, value]) => `${key} = ${value}`)
-        .join(', '),
+    call: tritonCall(
+      'rows',
+      text,
+      instances,
+      cut.warps,
+      inputs.map(({ node }) => node.type),
       types,
-      operandLayouts: inputs.map(({ node }) => layoutOf(node.type)),
-      resultLayouts: types.map(layoutOf),
-    },
+    ),
     leaves: inputs.map(({ node }) => node),
     index: new Map(results.map(({ node }, i) => [node, i])),
   };
@@ -257,7 +257,7 @@ function evaluator(
   dims: { count: number; width: number },
   own: ReadonlyMap<Node, Point>,
   shared: ReadonlyMap<Node, string>,
-  inputOf: (node: Node) => { name: string; stored: 'bf16' | 'f32' },
+  inputOf: (node: Node) => { name: string; stored: Stored },
 ) {
   const names = new Map<Node, string>();
   const once = (node: Node, make: () => string): string => {
@@ -273,7 +273,7 @@ function evaluator(
       const value = splatOf(node);
       if (value !== undefined) return build.constant(value, 'full');
       const [x] = inputs as [Node];
-      if (operation.op === 'convert') {
+      if (operation.op === 'convert' && x.type.element === 'bf16') {
         const point = own.get(x);
         if (point) return build.rounded(full(point.body));
         const { name, stored } = inputOf(x);
@@ -282,7 +282,10 @@ function evaluator(
       if (operation.op === 'broadcast_in_dim') {
         const scalar = splatOf(x);
         if (scalar !== undefined) return build.constant(scalar, 'full');
-        return isRow(x, dims.count) && operation.axes[0] === 0 ? build.spread(row(x), 'row') : shared.get(x)!;
+        if (isNumbering(x, dims.width)) return build.columns;
+        return isRow(x, dims.count) && operation.axes[0] === 0
+          ? build.spread(row(x), 'row', x.type.element === 'i32' ? 'i32' : 'f32')
+          : shared.get(x)!;
       }
       return build.pointwise(node, inputs.map(full), 'full');
     });
@@ -291,8 +294,10 @@ function evaluator(
       const value = splatOf(node);
       if (value !== undefined) return build.constant(value, 'row');
       const point = own.get(node);
-      if (point) return build.sum(full(point.body), 'row');
       const { operation, inputs } = node;
+      if (point && operation.op === 'reduce') {
+        return build.reduce(operation.combiner as RowCombiner, full(point.body), 'row');
+      }
       const moves = operation.op === 'reshape' || operation.op === 'broadcast_in_dim';
       if (moves && isRow(inputs[0]!, dims.count)) return row(inputs[0]!);
       if (isPointwise(node)) return build.pointwise(node, inputs.map(row), 'row');
@@ -302,17 +307,15 @@ function evaluator(
   return { full, row };
 }
 
-interface Program {
-  readonly parameters: readonly Node[];
-  readonly results: readonly Node[];
-}
-
 /** The program with such kernels in it. Programs with loops are left as they are. */
-export function fuseRows({ parameters, results }: Program, cut: Cut = DEFAULT_CUT): Program {
-  const roots = [...parameters, ...results];
+export function fuseRows(program: GraphProgram, choose: KernelChoice): GraphProgram {
+  const roots = [...program.parameters, ...program.results];
   const nodes = allNodes(roots);
-  const groups = nodes.some(({ operation }) => operation.op === 'loop') ? [] : groupsOf(nodes);
-  if (groups.length === 0) return { parameters, results };
+  const cutOf = (group: Group) => choose(kernelKind(group), [group[0]!.count, group[0]!.width]);
+  const groups = nodes.some(({ operation }) => operation.op === 'loop')
+    ? []
+    : groupsOf(nodes).filter((group) => cutOf(group) !== undefined);
+  if (groups.length === 0) return program;
   const groupOf = new Map(groups.flatMap((group) => group.map(({ node }) => [node, group] as const)));
   const external = new Map(groups.map((group) => [group, externalLeaves(group)]));
   /** What a value is made from in the new program: a kernel reads what its group reads. */
@@ -322,17 +325,13 @@ export function fuseRows({ parameters, results }: Program, cut: Cut = DEFAULT_CU
   };
   // Points that only their own kernel's expressions take are never asked for.
   const wanted = reachable(roots, sources);
-  const graph = createGraph();
   const kernels = new Map<Group, { readonly bundle: Node; readonly kernel: Kernel }>();
-  const built = new Map<Node, Node>();
-  const moved = (node: Node): Node => built.get(node)!;
-
-  const make = (node: Node): Node => {
+  return rebuild(program, sources, (node, moved, graph) => {
     const group = groupOf.get(node);
     if (!group) return graph.add(node.operation, ...node.inputs.map(moved));
     let made = kernels.get(group);
     if (!made) {
-      const kernel = kernelOf(group, (point) => wanted.has(point), cut);
+      const kernel = kernelOf(group, (point) => wanted.has(point), cutOf(group)!);
       const bundle = graph.add({ op: 'custom_call', ...kernel.call }, ...kernel.leaves.map(moved));
       made = { bundle, kernel };
       kernels.set(group, made);
@@ -340,19 +339,7 @@ export function fuseRows({ parameters, results }: Program, cut: Cut = DEFAULT_CU
     const value = result(made.bundle, made.kernel.index.get(node)!);
     // Each instance of the kernel has summed its own rows.
     return node.operation.op === 'reduce' && node.operation.axes[0] === 0 ? reduce('add', value, [0]) : value;
-  };
-
-  const pending = [...roots];
-  for (let node = pending.at(-1); node; node = pending.at(-1)) {
-    const missing = built.has(node) ? [] : sources(node).filter((source) => !built.has(source));
-    if (missing.length > 0) {
-      pending.push(...missing);
-      continue;
-    }
-    if (!built.has(node)) built.set(node, make(node));
-    pending.pop();
-  }
-  return { parameters: parameters.map(moved), results: results.map(moved) };
+  });
 }
 
 function externalLeaves(group: Group): Node[] {

@@ -33,14 +33,35 @@ const PREDICATES: Record<Direction, string> = {
   LT: 'olt',
 };
 
-/** Whether an operation between float32 values (or a comparison of them) can be part of a kernel. */
+/** Comparisons of whole numbers. */
+const WHOLE_PREDICATES: Record<Direction, string> = {
+  EQ: 'eq',
+  NE: 'ne',
+  GE: 'sge',
+  GT: 'sgt',
+  LE: 'sle',
+  LT: 'slt',
+};
+
+/** Whether an operation on float32 values (or a comparison, or what comes of one) can be part of a kernel. */
 export function isPointwise({ operation, inputs, type }: Node): boolean {
-  if (operation.op === 'compare') return inputs[0]!.type.element === 'f32';
+  const from = inputs[0]?.type.element;
+  if (operation.op === 'compare') return from === 'f32' || from === 'i32';
+  if (operation.op === 'convert') return from === 'i1' && type.element === 'f32';
   if (operation.op === 'select' || operation.op === 'logistic') return type.element === 'f32';
   return type.element === 'f32' && operation.op in INSTRUCTIONS;
 }
 
-type Stored = 'bf16' | 'f32';
+/** Elements as they lie in memory; in a kernel, floating-point ones are float32. */
+export type Stored = 'bf16' | 'f32' | 'i32';
+
+export type RowCombiner = 'add' | 'maximum';
+
+/** The value that changes nothing, and the instruction. */
+const COMBINERS: Record<RowCombiner, readonly [neutral: number, instruction: string]> = {
+  add: [0, 'arith.addf'],
+  maximum: [Number.NEGATIVE_INFINITY, 'arith.maximumf'],
+};
 
 export interface KernelBuilder {
   readonly rows: number;
@@ -49,11 +70,16 @@ export interface KernelBuilder {
   constant(value: number, space: Space): string;
   pointwise(node: Node, operands: readonly string[], space: Space): string;
   /** Repeats a value a row (or a column) along the other axis. */
-  spread(value: string, from: 'row' | 'column'): string;
+  spread(value: string, from: 'row' | 'column', element?: 'f32' | 'i32'): string;
+  /** The column that each element is in, int32. */
+  readonly columns: string;
   /** float32 → bfloat16 → float32. */
   rounded(value: string): string;
-  /** Sums along the width (`row`) or over the rows (`column`); lanes and rows past the end count nothing. */
-  sum(value: string, into: 'row' | 'column'): string;
+  /**
+   * Sums along the width (`row`) or over the rows (`column`), or the largest of them; lanes and rows past the end
+   * count nothing.
+   */
+  reduce(combiner: RowCombiner, value: string, into: 'row' | 'column'): string;
   load(pointer: string, space: Space, stored: Stored): string;
   store(pointer: string, value: string, space: Space, stored: Stored): void;
 }
@@ -66,6 +92,8 @@ interface Shape {
   readonly rows: number;
   /** Rows of one program instance; a multiple of `rows`. */
   readonly rowsOfInstance: number;
+  /** Rounds whose operands are on their way at once. */
+  readonly stages: number;
 }
 
 interface Pointer {
@@ -88,7 +116,7 @@ export function printKernel(
   body: (build: KernelBuilder) => string[],
   sums: readonly string[],
 ): string {
-  const { count, width, rows, rowsOfInstance } = shape;
+  const { count, width, rows, rowsOfInstance, stages } = shape;
   const lanes = 2 ** Math.ceil(Math.log2(width));
   const lines: string[] = [];
   let next = 0;
@@ -124,18 +152,28 @@ export function printKernel(
   const offsets: Partial<Record<Space, string>> = {};
   const masks: Partial<Record<Space, string>> = {};
 
+  const columns = indices('column', lanes);
+  const columnsOfAll = spread(columns, 'column', 'i32');
+
   const build: KernelBuilder = {
     rows,
     lanes,
+    columns: columnsOfAll,
     constant: (number, space) => {
       const literal = splatLiteral(number, { element: 'f32', shape: [rows] });
       return value(`arith.constant ${literal.text} : ${floats(space)}`);
     },
-    pointwise({ operation }, operands, space) {
+    pointwise({ operation, inputs }, operands, space) {
       const [a, b, c] = operands as [string, string, string];
       switch (operation.op) {
         case 'compare':
-          return value(`arith.cmpf ${PREDICATES[operation.direction]}, ${a}, ${b} : ${floats(space)}`);
+          return inputs[0]!.type.element === 'i32'
+            ? value(
+                `arith.cmpi ${WHOLE_PREDICATES[operation.direction]}, ${a}, ${b} : ${tensor(space, 'i32')}`,
+              )
+            : value(`arith.cmpf ${PREDICATES[operation.direction]}, ${a}, ${b} : ${floats(space)}`);
+        case 'convert':
+          return value(`arith.uitofp ${a} : ${tensor(space, 'i1')} to ${floats(space)}`);
         case 'select':
           return value(`arith.select ${a}, ${b}, ${c} : ${tensor(space, 'i1')}, ${floats(space)}`);
         case 'logistic': {
@@ -149,35 +187,36 @@ export function printKernel(
           return value(`${INSTRUCTIONS[operation.op]} ${operands.join(', ')} : ${floats(space)}`);
       }
     },
-    spread: (x, from) => spread(x, from, 'f32'),
+    spread: (x, from, element = 'f32') => spread(x, from, element),
     rounded(x) {
       const narrow = value(`arith.truncf ${x} : ${floats('full')} to ${tensor('full', 'bf16')}`);
       return value(`arith.extf ${narrow} : ${tensor('full', 'bf16')} to ${floats('full')}`);
     },
-    sum(x, into) {
+    reduce(combiner, x, into) {
+      const [neutral, instruction] = COMBINERS[combiner];
+      const others = masks.full && build.constant(neutral, 'full');
       const counted = masks.full
-        ? value(
-            `arith.select ${masks.full}, ${x}, ${build.constant(0, 'full')} : ${tensor('full', 'i1')}, ${floats('full')}`,
-          )
+        ? value(`arith.select ${masks.full}, ${x}, ${others} : ${tensor('full', 'i1')}, ${floats('full')}`)
         : x;
       const axis = into === 'row' ? 1 : 0;
       return value(
-        `"tt.reduce"(${counted}) <{axis = ${axis} : i32}> ({ ^bb0(%a: f32, %b: f32): %s = arith.addf %a, %b : f32 tt.reduce.return %s : f32 }) : (${floats('full')}) -> ${floats(into)}`,
+        `"tt.reduce"(${counted}) <{axis = ${axis} : i32}> ({ ^bb0(%a: f32, %b: f32): %s = ${instruction} %a, %b : f32 tt.reduce.return %s : f32 }) : (${floats('full')}) -> ${floats(into)}`,
       );
     },
     load(pointer, space, stored) {
       const address = addresses(pointer, space, stored);
       const mask = masks[space];
-      const other = mask && value(`arith.constant dense<0.0> : ${tensor(space, stored)}`);
+      const nothing = stored === 'i32' ? '0' : '0.0';
+      const other = mask && value(`arith.constant dense<${nothing}> : ${tensor(space, stored)}`);
       const type = tensor(space, `!tt.ptr<${stored}>`);
       const loaded = value(`tt.load ${address}${mask ? `, ${mask}, ${other}` : ''} : ${type}`);
-      return stored === 'f32'
+      return stored !== 'bf16'
         ? loaded
         : value(`arith.extf ${loaded} : ${tensor(space, stored)} to ${floats(space)}`);
     },
     store(pointer, x, space, stored) {
       const kept =
-        stored === 'f32' ? x : value(`arith.truncf ${x} : ${floats(space)} to ${tensor(space, stored)}`);
+        stored !== 'bf16' ? x : value(`arith.truncf ${x} : ${floats(space)} to ${tensor(space, stored)}`);
       const mask = masks[space];
       const address = addresses(pointer, space, stored);
       line(`tt.store ${address}, ${kept}${mask ? `, ${mask}` : ''} : ${tensor(space, `!tt.ptr<${stored}>`)}`);
@@ -189,14 +228,12 @@ export function printKernel(
     return value(`tt.addptr ${base}, ${offsets[space]} : ${type}, ${tensor(space, 'i32')}`);
   }
 
-  const columns = indices('column', lanes);
   offsets.column = columns;
   if (wide) {
     masks.column = value(
       `arith.cmpi slt, ${columns}, ${splatIndex(width, 'column')} : ${tensor('column', 'i32')}`,
     );
   }
-  const columnsOfAll = spread(columns, 'column', 'i32');
   const columnMask = masks.column && spread(masks.column, 'column', 'i1');
   const rowRange = indices('row', rows);
   const instance = value('tt.get_program_id x : i32');
@@ -243,7 +280,7 @@ export function printKernel(
     const after = parts.map((part, i) => value(`arith.addf ${carried[i]}, ${part} : ${type}`));
     if (sums.length > 0) line(`scf.yield ${after.join(', ')} : ${types}`);
     indent = '    ';
-    line('}');
+    line(stages > 1 ? `} {tt.num_stages = ${stages} : i32}` : '}');
     totals = sums.map((_, i) => (sums.length > 1 ? `%total#${i}` : '%total'));
   }
   sums.forEach((pointer, i) => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createGraph, type Node } from '../../../src/engine/xla/graph.js';
+import { kernelsOf, PROVEN_KINDS } from '../../../src/engine/xla/kernel-choice.js';
 import {
   add,
   broadcastTo,
@@ -12,7 +13,7 @@ import {
   unary,
 } from '../../../src/engine/xla/ops.js';
 import { toBfloat16 } from '../../../src/engine/xla/precision.js';
-import { DEFAULT_CUT, fuseRows } from '../../../src/engine/xla/row-kernels.js';
+import { fuseRows } from '../../../src/engine/xla/row-kernels.js';
 import { emitModule } from '../../../src/engine/xla/stablehlo.js';
 
 const PRODUCT = { lhsBatch: [], rhsBatch: [], lhsContracting: [1], rhsContracting: [0] };
@@ -36,7 +37,7 @@ function fused(rows: number, width: number, record: (x: Node, w: Node, gain: Nod
   );
   const [x, w, gain] = parameters as [Node, Node, Node];
   const narrow = toBfloat16({ parameters, results: record(x, w, gain) });
-  const { parameters: inputs, results } = fuseRows(narrow, DEFAULT_CUT);
+  const { parameters: inputs, results } = fuseRows(narrow, kernelsOf(PROVEN_KINDS));
   return emitModule(
     inputs.map((node, i) => ({ node, name: `p${i}` })),
     results.map((node, i) => ({ node, name: `r${i}` })),

@@ -1,0 +1,62 @@
+import { usageError } from '../../errors.js';
+
+/** How a kernel's work is cut. */
+export interface Cut {
+  /** Lanes that are worked on at once, over all rows of a round. */
+  readonly lanesAtOnce: number;
+  /** Rows of a program instance that sums over its rows; for whole tensors, rounds of an instance. */
+  readonly rowsOfInstance: number;
+  /** Groups of 32 threads. */
+  readonly warps: number;
+  /** Rounds whose operands are on their way at once; 1: each round loads when it begins. */
+  readonly stages?: number;
+}
+
+/**
+ * Kernels of our own, by what they do in a network: norms with the residual sum before them; their gradients;
+ * cross-entropy with its gradient; the squared norm of all gradients; copies of all weights in bfloat16.
+ */
+export const KERNEL_KINDS = ['norms', 'normGradients', 'losses', 'squares', 'casts'] as const;
+export type KernelKind = (typeof KERNEL_KINDS)[number];
+
+/** The cut for a kernel of a kind on operands of a shape; undefined where XLA's own is to be taken. */
+export type KernelChoice = (kind: KernelKind, shape: readonly number[]) => Cut | undefined;
+
+/** The best of those tried on an H200 (reports/performance.md). */
+export const DEFAULT_CUT: Cut = { lanesAtOnce: 2048, rowsOfInstance: 16, warps: 4 };
+
+/** Where each kind starts from. Those of whole tensors and of losses have not been timed on a device. */
+export const STARTING_CUTS: Readonly<Record<KernelKind, Cut>> = {
+  norms: DEFAULT_CUT,
+  normGradients: DEFAULT_CUT,
+  losses: { lanesAtOnce: 4096, rowsOfInstance: 1, warps: 8 },
+  squares: { lanesAtOnce: 4096, rowsOfInstance: 4, warps: 8 },
+  casts: { lanesAtOnce: 4096, rowsOfInstance: 1, warps: 8 },
+};
+
+/** Kinds that were seen on a device to be right and to pay: taken unless something else is asked for. */
+export const PROVEN_KINDS: readonly KernelKind[] = ['norms', 'normGradients'];
+
+/** Kernels of these kinds, cut as they start. */
+export const kernelsOf =
+  (kinds: readonly KernelKind[], cuts: Partial<Record<KernelKind, Cut>> = {}): KernelChoice =>
+  (kind) =>
+    kinds.includes(kind) ? { ...STARTING_CUTS[kind], ...cuts[kind] } : undefined;
+
+/**
+ * The kinds that `SPARSELAW_KERNELS` names: none of them (`0`), or a list with commas. Undefined where it is not set.
+ * @throws SparselawError (status 2) on a name that is none
+ */
+export function requestedKinds(env: NodeJS.ProcessEnv = process.env): readonly KernelKind[] | undefined {
+  const text = env.SPARSELAW_KERNELS;
+  if (!text) return undefined;
+  if (text === '0') return [];
+  return text.split(',').map((name) => {
+    const kind = KERNEL_KINDS.find((each) => each === name);
+    if (kind) return kind;
+    throw usageError(`SPARSELAW_KERNELS names ${name}, which is no kernel.`, {
+      code: 'bad-variable',
+      suggestions: [`0 for none, or some of ${KERNEL_KINDS.join(',')}.`],
+    });
+  });
+}
