@@ -90,7 +90,8 @@ export default class Measure extends BaseCommand<typeof Measure> {
     tolerance: numberFlag({
       min: 1e-7,
       max: 0.5,
-      summary: 'Width in CETT at which the search ends; default 1e-4 (1e-3 in protocol paper).',
+      summary:
+        'Distance in CETT to the crossing at which the search ends; default 1e-4 (1e-3 in protocol paper).',
     }),
     protocol: Flags.option({ options: PROTOCOL_NAMES })({
       summary: 'How thresholds and perplexity share the text.',

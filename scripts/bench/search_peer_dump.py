@@ -1,7 +1,7 @@
 """Runs a peer's PPL-p% search and writes the model it trained and the ids it measures, so that search.mjs can do the
 same work. Needs torch; the peer is a script that defines LM (with blocks, emb, norm), synthetic() and main().
 
-    python scripts/bench/search_peer_dump.py bench_ppl_search_torch.py DIR --batch 128 --modes compile
+    python scripts/bench/search_peer_dump.py bench_ppl_search_torch.py DIR [--model-seed N] --batch 128 --modes compile
     node scripts/bench/search.mjs DIR
 """
 
@@ -18,6 +18,11 @@ peer = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(peer)
 folder = Path(sys.argv[2])
 sys.argv = [sys.argv[1], *sys.argv[3:]]
+if "--model-seed" in sys.argv:  # another model of the same shape than the peer's own seed makes
+    at = sys.argv.index("--model-seed")
+    model_seed, seeded = int(sys.argv[at + 1]), torch.manual_seed
+    del sys.argv[at : at + 2]
+    torch.manual_seed = lambda _: seeded(model_seed)
 folder.mkdir(parents=True, exist_ok=True)
 
 

@@ -1,6 +1,7 @@
 import { compatCalibration } from './compat.js';
+import { type CurvePoint, ERROR_WIDTH } from './curve-point.js';
 import { average, type CensusPass, type MaskedPass, type RangePass, type Session } from './evaluate.js';
-import { CETT_GRID, type CurvePoint, type TracePoint } from './perplexity-search.js';
+import { CETT_GRID, type TracePoint } from './perplexity-search.js';
 import { outputNormRule, type Rule } from './rules.js';
 import { estimateMean, type Sighting, stagedPasses } from './staged-pass.js';
 import { type Calibration, calibrate } from './threshold-search.js';
@@ -35,15 +36,12 @@ export interface MeasureContext {
   /** `logRatio` on as many windows as it takes to tell on which side of a bound it lies. */
   judge(cett: number, bound: number): Promise<Omit<CurvePoint, 'cett'>>;
   /** `logRatio` on an eighth of all windows; undefined where that is hardly more than `gridWindows`. */
-  readonly sampledLogRatio: ((cett: number) => Promise<number>) | undefined;
+  readonly sampledLogRatio: ((cett: number) => Promise<Omit<CurvePoint, 'cett'>>) | undefined;
   /** Every value that `logRatio` and `grid` gave, in order. */
   readonly trace: TracePoint[];
   /** What is known on all windows. */
   readonly known: CurvePoint[];
 }
-
-/** A value that so many standard errors lie between a bound and its estimate is taken for being on that side. */
-const STANDARD_ERRORS = 4;
 
 export interface ContextOptions {
   windows: Windows;
@@ -88,12 +86,14 @@ export function measureContext(session: Session, options: ContextOptions): Measu
 
   const measureGrid = async () => {
     const { approximate } = await calibrated();
-    const base = average((await gridMasked(outputNormRule, zeros)).loss);
+    const base = (await gridMasked(outputNormRule, zeros)).loss;
+    const unseen = 1 - gridWindows.count / windows.count;
     const points: CurvePoint[] = [];
     for (const cett of CETT_GRID) {
-      const pass = await gridMasked(outputNormRule, await approximate(cett));
-      const logRatio = average(pass.loss) - base;
-      points.push({ cett, logRatio });
+      const { loss } = await gridMasked(outputNormRule, await approximate(cett));
+      const rises = loss.map((value, i) => value - base[i]!);
+      const logRatio = average(rises);
+      points.push({ cett, logRatio, error: ERROR_WIDTH * standardError(rises) * Math.sqrt(unseen) });
       note(cett, logRatio, 'calibration');
     }
     return points;
@@ -107,7 +107,7 @@ export function measureContext(session: Session, options: ContextOptions): Measu
       loss: base,
     });
     const { mean, standardError } = estimateMean(loss, nearest.loss, rows);
-    return { logRatio: mean - average(base), error: STANDARD_ERRORS * standardError };
+    return { logRatio: mean - average(base), error: ERROR_WIDTH * standardError };
   };
   const note = (cett: number, logRatio: number, tokens: TracePoint['tokens']) => {
     trace.push({ cett, ratio: Math.exp(logRatio), tokens });
@@ -136,11 +136,11 @@ export function measureContext(session: Session, options: ContextOptions): Measu
     }
   };
   const sampledLogRatio = async (cett: number) => {
-    const thresholds = await (await calibrated()).approximate(cett);
+    const { thresholds } = await (await calibrated()).exact(cett);
     const seen = await passes.until(outputNormRule, thresholds, () => true);
     const told = await estimate(cett, seen);
     note(cett, told.logRatio, 'sample');
-    return told.logRatio;
+    return told;
   };
 
   return {
@@ -170,6 +170,12 @@ export function measureContext(session: Session, options: ContextOptions): Measu
       return grid;
     },
   };
+}
+
+/** Of the mean of independent values; 0 for a single one, which says nothing of its spread. */
+function standardError(values: Float64Array): number {
+  const [n, mean] = [values.length, average(values)];
+  return n > 1 ? Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (n - 1) / n) : 0;
 }
 
 /** The value of a key, made when it is first asked for. */

@@ -1,18 +1,14 @@
+import type { CurvePoint } from './curve-point.js';
+import { crossingFrom, type LocalLaw, localLaw } from './local-law.js';
+
 /**
  * The search of CETT-PPL-p% (Sparsing Law §1.5): the one CETT value, shared by all layers, at which perplexity
  * has risen by p %. Perplexity need not rise steadily with it, so a grid on the calibration tokens finds where
- * it first passes the bound. Passes over all tokens cost most: each is placed by a power law through what all
- * tokens have said, with the grid's exponent where they have not said enough, and bisection as the safeguard.
+ * it first passes the bound. Passes over all tokens cost most: each is placed by a local power law (local-law.ts)
+ * through what has been measured, with bisection as the safeguard. The search ends at a value that keeps the bound on
+ * all tokens once the crossing is within the tolerance above it: because a value there breaks the bound, or by the law.
  * Pure logic: passes are the caller's.
  */
-
-/** A CETT value and ln(perplexity ratio) there. */
-export interface CurvePoint {
-  cett: number;
-  logRatio: number;
-  /** How far off it may be, having been seen on a part of the tokens; absent or 0: not at all. */
-  error?: number;
-}
 
 export interface TracePoint {
   cett: number;
@@ -39,7 +35,7 @@ export interface PerplexityCurve {
   /** The same on as few of them as tell on which side of `bound` it lies (its error is smaller than the distance). */
   judge?(cett: number, bound: number): Promise<Omit<CurvePoint, 'cett'>>;
   /** ln ratio on more tokens than the grid's and far fewer than all: places the first pass better. */
-  sample?(cett: number): Promise<number>;
+  sample?(cett: number): Promise<Omit<CurvePoint, 'cett'>>;
 }
 
 /** Points of the grid: square-spaced in (0, 1], since most of what is asked for lies well below 1. */
@@ -51,7 +47,7 @@ export const CETT_GRID: readonly number[] = Array.from(
 
 /**
  * @param bound ln(1 + p/100), positive
- * @param tolerance largest distance in CETT between the answer and a value known to break the bound
+ * @param tolerance largest distance in CETT from the answer to the crossing above it
  */
 export async function searchPerplexity(
   curve: PerplexityCurve,
@@ -90,25 +86,27 @@ async function refine(
   let sampled: CurvePoint | undefined;
   if (curve.sample && curve.known.length === 0) {
     const cett = firstCrossing(grid, bound);
-    if (cett) sampled = { cett, logRatio: await curve.sample(cett) };
+    if (cett) sampled = { cett, ...(await curve.sample(cett)) };
   }
+  const usual = localLaw(grid, bound)?.exponent;
   let slow = 0;
   let span = Number.POSITIVE_INFINITY;
   for (;;) {
     const { low, high } = bracketOf(curve.known, bound);
+    const law = localLaw(sampled ? [...curve.known, sampled] : curve.known, bound, usual);
     const top = high?.cett ?? 1;
-    // Two steps that do not halve a bracket call for a bisection (Brent's safeguard).
+    // Steps that do not halve a bracket call for a bisection (Brent's safeguard).
     slow = high && top - low.cett > span / 2 ? slow + 1 : 0;
     span = top - low.cett;
-    if (low.cett === 1 || (high && span <= tolerance)) {
+    if (low.cett === 1 || (high && span <= tolerance) || isClose(low, law, bound, tolerance)) {
       if (!low.error) return low.cett === 1 ? 'never' : low.cett;
       // A part of the tokens is enough to pass a value by, not to answer with it.
       Object.assign(low, { logRatio: await curve.evaluate(low.cett), error: 0 });
       continue;
     }
     const guess =
-      slow < 2
-        ? propose(curve.known, sampled, grid, { low, high }, bound)
+      slow < PATIENCE
+        ? propose(law, grid, { low, high }, bound)
         : { cett: (low.cett + top) / 2, isRoot: false };
     const cett = settle(guess, low, high, tolerance);
     const seen = curve.judge ? await curve.judge(cett, bound) : { logRatio: await curve.evaluate(cett) };
@@ -139,40 +137,40 @@ interface Guess {
   isRoot: boolean;
 }
 
-/** How far the exponent between two values on all tokens may leave the calibration tokens' own. */
-const EXPONENT_RANGE = 2;
+/**
+ * Whether the crossing is at most the tolerance above a value that keeps the bound, as the local law has it, both by
+ * all values and from this one alone. The law's exponent is lowered by a standard error: few values say little of it.
+ */
+function isClose(low: CurvePoint, law: LocalLaw | undefined, bound: number, tolerance: number): boolean {
+  if (!law || low.cett === 0 || low.logRatio <= 0) return false;
+  return Math.max(law.crossing, crossingFrom(low, law.least, bound)) - low.cett <= tolerance;
+}
 
 /**
- * Where ln ratio meets the bound by a power law in CETT, through the value that is closest to it. The exponent is
- * that of the two closest values, kept near the grid's: two values side by side differ by little more than the
- * jumps of single neurons, and their slope alone would send the search astray. Without a usable exponent, or
- * outside the bracket: the first crossing of the grid, its ends replaced by what all tokens say.
+ * Where ln ratio meets the bound by the local law: that through all values, or where it leads out of the bracket, the
+ * same from one of its ends. Without a law: the first crossing of the grid, its ends replaced by what all tokens say.
  */
 function propose(
-  known: readonly CurvePoint[],
-  sampled: CurvePoint | undefined,
+  law: LocalLaw | undefined,
   grid: readonly CurvePoint[],
   { low, high }: Bracket,
   bound: number,
 ): Guess {
   const top = high?.cett ?? 1;
-  const distance = (point: CurvePoint) => Math.abs(point.logRatio - bound);
-  const usable = known.filter((point) => point.cett > 0 && point.logRatio > 0);
-  const [a = sampled, b] = usable.sort((x, y) => distance(x) - distance(y));
-  const usual = a ? exponentAt(grid, a.cett) : Number.NaN;
-  if (a && usual > 0 && a.logRatio > 0) {
-    const own = b ? exponent(a, b) : Number.NaN;
-    const power = Number.isFinite(own)
-      ? Math.min(usual * EXPONENT_RANGE, Math.max(usual / EXPONENT_RANGE, own))
-      : usual;
-    const cett = a.cett * (bound / a.logRatio) ** (1 / power);
-    if (cett > low.cett && cett < top) return { cett, isRoot: true };
+  const isInside = (cett: number) => cett > low.cett && cett < top;
+  if (law) {
+    const ends = [high, low].filter((end) => end && end.cett > 0 && end.logRatio > 0) as CurvePoint[];
+    const guesses = [law.crossing, ...ends.map((end) => crossingFrom(end, law.exponent, bound))];
+    const cett = guesses.find(isInside);
+    if (cett !== undefined) return { cett, isRoot: true };
   }
-  const inside = grid.filter((point) => point.cett > low.cett && point.cett < top);
+  const inside = grid.filter((point) => isInside(point.cett));
   const cett = firstCrossing([low, ...inside, ...(high ? [high] : [])], bound);
   return cett === undefined ? { cett: top, isRoot: false } : { cett, isRoot: true };
 }
 
+/** Steps in a row that may shorten the bracket by less than half. */
+const PATIENCE = 3;
 /** Shares of the tolerance: how far below a believed crossing to look, and what is too close to an end. */
 const AIM = 0.4;
 const MARGIN = 0.8;
@@ -210,16 +208,4 @@ function firstCrossing(points: readonly CurvePoint[], bound: number): number | u
     return Number.isFinite(cett) && cett > a.cett ? cett : (a.cett + b.cett) / 2;
   }
   return undefined;
-}
-
-/** d ln(ln ratio) / d ln CETT between two values. */
-const exponent = (a: CurvePoint, b: CurvePoint): number =>
-  Math.log(b.logRatio / a.logRatio) / Math.log(b.cett / a.cett);
-
-/** The same of the grid around a CETT value; not a number where the grid is not positive. */
-function exponentAt(grid: readonly CurvePoint[], cett: number): number {
-  const after = grid.findIndex((point) => point.cett > cett);
-  const index = after < 0 ? grid.length - 1 : Math.max(2, after);
-  const [a, b] = [grid[index - 1]!, grid[index]!];
-  return a.logRatio > 0 && b.logRatio > 0 ? exponent(a, b) : Number.NaN;
 }

@@ -1,9 +1,10 @@
 import type { Engine } from '../engine/index.js';
 import { sha256 } from '../io/hash.js';
 import type { MeasureContext } from './context.js';
+import type { CurvePoint } from './curve-point.js';
 import type { ProgramCache } from './evaluate.js';
 import type { MeasureOptions } from './options.js';
-import { CETT_GRID, type CurvePoint, searchPerplexity } from './perplexity-search.js';
+import { CETT_GRID, searchPerplexity } from './perplexity-search.js';
 import { type Opened, prepare } from './prepare.js';
 import type { Target } from './targets.js';
 

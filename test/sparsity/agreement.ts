@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine/index.js';
 import { METRICS, type Setting } from '../../src/sparsity/metrics/index.js';
 import { summarise } from '../../src/sparsity/summarise.js';
@@ -90,8 +90,12 @@ async function measure(m: ReferenceModel, windows: number[][], settings: Setting
 export function compareWithReference(cases: Sizes[], extent: Extent): void {
   describe.each(cases)('the float64 reference, $act gated $gated, $layers layers', (sizes) => {
     const m = randomModel({ ...sizes, seed: SEED });
-    const windows = spoken(m, extent.windows, SEQ);
-    const prepared = prepare(m, windows);
+    let windows: number[][];
+    let prepared: ReturnType<typeof prepare>;
+    beforeAll(() => {
+      windows = spoken(m, extent.windows, SEQ);
+      prepared = prepare(m, windows);
+    });
 
     it('agrees on pplp and cett', async () => {
       const settings: Setting[] = [
