@@ -7,6 +7,7 @@ import { SPARSITY_SCHEMA_VERSION, type SparsityMeasurement, sparsitySchema } fro
 import { writeFileAtomic } from '../io/atomic.js';
 import { DEFAULT_BOOTSTRAP } from './bootstrap.js';
 import { average, disposePrograms, type ProgramCache } from './evaluate.js';
+import { requireFits } from './fits.js';
 import { loadModel } from './load.js';
 import { METRICS, type Setting } from './metrics/index.js';
 import { openMeasuringEngine } from './open-engine.js';
@@ -186,6 +187,8 @@ async function measureTarget(target: Target, work: Work): Promise<SparsityMeasur
       suggestions: ['Give --out DIR.'],
     });
   }
+  // Headers say how large it is: nobody waits for the hash of weights that have no room.
+  requireFits(engine, (await loadModel(target)).facts.parametersTotal, target.path);
   const prepared = await prepare(target, options);
   const keys = settings.map((setting) => keyOf(setting, prepared, work));
   const results = await Promise.all(

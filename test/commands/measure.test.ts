@@ -1,14 +1,25 @@
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import {
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
+import { tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parquetReadObjects } from 'hyparquet';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { profileSchema } from '../../src/files/profile.js';
 import { sparsitySchema } from '../../src/files/sparsity.js';
 import { readCsv } from '../../src/io/csv.js';
 import { readFloatTensors, writeSafetensors } from '../../src/io/safetensors.js';
 import type { Outcome } from '../cli/cli.js';
 import { sparselawHere } from '../cli/in-process.js';
+import { type SyntheticSizes, writeSyntheticLlama } from '../sparsity/synthetic-llama.js';
 
 const sparselaw = (...args: string[]) => sparselawHere(args);
 
@@ -157,6 +168,67 @@ describe('measure', () => {
     expect(cut.status).toBe(3);
     expect(messageOf(cut)).toContain('model.safetensors');
     await writeFile(path, whole);
+  });
+
+  describe('a foreign folder', () => {
+    const text = ['--text', 'fixtures/tinybooks.valid.txt', '--metric', 'zero', '--seq-len', '16'];
+    let model: string;
+    const refused = async (sizes: Partial<SyntheticSizes>, change: (file: string) => Promise<void>) => {
+      await writeSyntheticLlama(model, { layers: 1, width: 32, ff: 48, vocab: 300, ...sizes });
+      await change(join(model, 'model.safetensors'));
+      const before = await readdir(model);
+      const ended = await sparselaw('measure', model, ...text, ...QUICK, '--json');
+      expect(await readdir(model)).toEqual(before);
+      const message = messageOf(ended);
+      expect(message).not.toContain('\n');
+      return { status: ended.status, message };
+    };
+    beforeEach(async () => {
+      model = await mkdtemp(join(folder, 'foreign-'));
+      await copyFile(join(checkpoint, 'tokenizer.json'), join(model, 'tokenizer.json'));
+    });
+
+    it('whose header lies: file and tensor', async () => {
+      const { status, message } = await refused({}, async (file) => {
+        const bytes = await readFile(file, 'latin1');
+        // As many bytes, another shape.
+        await writeFile(file, bytes.replace('"shape":[48,32]', '"shape":[32,48]'), 'latin1');
+      });
+      expect(status).toBe(3);
+      expect(message).toContain('model.safetensors');
+      expect(message).toContain('model.layers.0.mlp.gate_proj.weight');
+    });
+
+    it('whose shard is missing: the file', async () => {
+      const { status, message } = await refused({}, async (file) => {
+        const names = [...(await readFloatTensors(file)).keys()];
+        await rename(file, join(model, 'model-00001-of-00002.safetensors'));
+        const shardOf = (i: number) => `model-0000${i === 3 ? 2 : 1}-of-00002.safetensors`;
+        const weight_map = Object.fromEntries(names.map((name, i) => [name, shardOf(i)]));
+        await writeFile(join(model, 'model.safetensors.index.json'), JSON.stringify({ weight_map }));
+      });
+      expect(status).toBe(3);
+      expect(message).toContain('model-00002-of-00002.safetensors is missing');
+    });
+
+    it('whose tokenizer gives ids that the embedding has not: file, id and size', async () => {
+      const { status, message } = await refused({ vocab: 64 }, async () => {});
+      expect(status).toBe(3);
+      expect(message).toMatch(
+        /tokenizer\.json gives the token id \d+, but the model's vocabulary has 64 entries/,
+      );
+    });
+
+    it('too large for the memory that is free: its size, before its weights are read', async () => {
+      // Three times the memory there is: to read or to hash it would take minutes.
+      const layers = Math.ceil((3 * totalmem()) / 4 / 1e9);
+      const sizes = { layers, width: 8192, ff: 32768, vocab: 512 };
+      const { status, message } = await refused({}, async () => {
+        await writeSyntheticLlama(model, sizes, true);
+      });
+      expect(status).toBe(4);
+      expect(message).toMatch(/its weights take \d[\d.e+]* GB in float32, but .* has \d[\d.e+]* GB free\.$/);
+    });
   });
 
   it('measures the same weights as a foreign folder, placed by a series', async () => {

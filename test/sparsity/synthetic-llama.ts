@@ -1,5 +1,5 @@
 import { createWriteStream } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 
@@ -10,8 +10,15 @@ export interface SyntheticSizes {
   vocab: number;
 }
 
-/** Writes a Llama in bfloat16 whose weights are all small numbers, in constant memory. @returns bytes of the file */
-export async function writeSyntheticLlama(folder: string, sizes: SyntheticSizes): Promise<number> {
+/**
+ * Writes a Llama in bfloat16 whose weights are all small numbers, in constant memory, or `isHollow`: zeros that take
+ * no room on the disk. @returns bytes of the file
+ */
+export async function writeSyntheticLlama(
+  folder: string,
+  sizes: SyntheticSizes,
+  isHollow = false,
+): Promise<number> {
   const { layers, width, ff, vocab } = sizes;
   await mkdir(folder, { recursive: true });
   const shapes: [string, number[]][] = [['model.embed_tokens.weight', [vocab, width]]];
@@ -42,12 +49,13 @@ export async function writeSyntheticLlama(folder: string, sizes: SyntheticSizes)
   out.write(padded);
   // 0x3c.. is about 0.01: finite whatever the low byte.
   const chunk = Buffer.alloc(2 ** 22, Buffer.from([0x11, 0x3c]));
-  for (let done = 0; done < end; done += chunk.length) {
+  for (let done = 0; !isHollow && done < end; done += chunk.length) {
     const part = chunk.subarray(0, Math.min(chunk.length, end - done));
     if (!out.write(part)) await new Promise<void>((resolve) => out.once('drain', () => resolve()));
   }
   out.end();
   await finished(out);
+  await truncate(join(folder, 'model.safetensors'), 8 + padded.length + end);
   const config = {
     model_type: 'llama',
     architectures: ['LlamaForCausalLM'],
