@@ -44,8 +44,8 @@ export interface ConfigReader {
   /** A finite number, likewise. */
   number(key: string, fallback?: number): number;
   flag(key: string, fallback: boolean): boolean;
-  /** A positive number, or null where the key is absent, null or 0-like off. */
-  optional(key: string): number | null;
+  /** A positive number, null where the file says null, `fallback` where it says nothing. */
+  optional(key: string, fallback: number): number | null;
   activation(key: string, fallback?: string): ActivationName;
   /** Any value, undefined when absent or null. */
   raw(key: string): unknown;
@@ -100,8 +100,8 @@ export function configReader(config: JsonObject, path: string): ConfigReader {
       if (typeof value !== 'boolean') throw wrong(key, 'true or false');
       return value;
     },
-    optional: (key) => {
-      if (raw(key) === undefined) return null;
+    optional: (key, fallback) => {
+      if (raw(key) === undefined) return Object.hasOwn(config, key) ? null : fallback;
       const value = number(key);
       if (value <= 0) throw wrong(key, 'positive or null');
       return value;

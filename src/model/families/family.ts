@@ -34,6 +34,13 @@ export function readLlamaSizes(config: ConfigReader, defaults: { headDim?: numbe
   };
 }
 
+/** Keys that a query sees at most, itself included; null for all. A file that says nothing means transformers' 4096. */
+export function readWindow(config: ConfigReader): number | null {
+  const window = config.optional('sliding_window', 4096);
+  if (window !== null && !Number.isInteger(window)) throw config.refuse(`a window of ${window} tokens`);
+  return window;
+}
+
 /** No window in any layer. */
 export const noWindows = (layers: number): null[] => Array.from({ length: layers }, () => null);
 

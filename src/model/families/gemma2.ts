@@ -1,4 +1,4 @@
-import { type Family, readLayerTypes, readLlamaSizes, renamed } from './family.js';
+import { type Family, readLayerTypes, readLlamaSizes, readWindow, renamed } from './family.js';
 import { readRotary } from './rotary.js';
 import { LLAMA_DEFAULTS } from './spec.js';
 
@@ -18,7 +18,7 @@ export const gemma2: Family = {
     config.only('use_bidirectional_attention', false);
     // Old files name the activation twice; `hidden_activation` is the one that counts.
     config.raw('hidden_act');
-    const window = config.size('sliding_window', 4096);
+    const window = readWindow(config);
     return {
       ...LLAMA_DEFAULTS,
       ...sizes,
@@ -32,8 +32,8 @@ export const gemma2: Family = {
       positions: readRotary(config, { headDim: sizes.headDim, maxPositions }),
       attentionScale: config.number('query_pre_attn_scalar', 256) ** -0.5,
       windows: readLayerTypes(config, sizes.layers, window, (layer) => layer % 2 === 0),
-      attentionCap: config.optional('attn_logit_softcapping'),
-      logitCap: config.optional('final_logit_softcapping'),
+      attentionCap: config.optional('attn_logit_softcapping', 50),
+      logitCap: config.optional('final_logit_softcapping', 30),
       scaleEmbedding: Math.sqrt(sizes.width),
     };
   },

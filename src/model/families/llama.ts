@@ -1,4 +1,4 @@
-import { type Family, noWindows, readLlamaSizes, renamed } from './family.js';
+import { type Family, noWindows, readLlamaSizes, readWindow, renamed } from './family.js';
 import { readRotary } from './rotary.js';
 import { LLAMA_DEFAULTS } from './spec.js';
 
@@ -16,12 +16,7 @@ export const llama: Family = {
     const isArcee = config.family === 'arcee';
     const isMistral = config.family === 'mistral';
     const maxPositions = config.size('max_position_embeddings', isMistral ? 131072 : isArcee ? 4096 : 2048);
-    // transformers' own default is a window of 4096, for files that do not say `null`.
-    const window = isMistral
-      ? config.raw('sliding_window') === undefined
-        ? null
-        : config.size('sliding_window')
-      : null;
+    const window = isMistral ? readWindow(config) : null;
     const attentionBias = !isMistral && config.flag('attention_bias', false);
     // Leftovers in SmolLM's files.
     config.only('is_llama_config', true);

@@ -1,4 +1,4 @@
-import { type Family, readLayerTypes, readLlamaSizes, renamed } from './family.js';
+import { type Family, readLayerTypes, readLlamaSizes, readWindow, renamed } from './family.js';
 import { readRotary } from './rotary.js';
 import { LLAMA_DEFAULTS } from './spec.js';
 
@@ -11,7 +11,7 @@ export const qwen2: Family = {
     const sizes = readLlamaSizes(config);
     const maxPositions = config.size('max_position_embeddings', 32768);
     const isSliding = config.flag('use_sliding_window', false);
-    const window = config.raw('sliding_window') === undefined ? 4096 : config.size('sliding_window');
+    const window = readWindow(config);
     const firstSliding = config.number('max_window_layers', 28);
     return {
       ...LLAMA_DEFAULTS,

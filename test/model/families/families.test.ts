@@ -108,6 +108,24 @@ it('tells the options that differ', () => {
   });
 });
 
+it("takes transformers' own value where a file says nothing, and none where it says null", () => {
+  const told = (config: Config) => describeFamily(readFamily(config, 'config.json').spec);
+  const without = (name: string, ...keys: string[]) =>
+    Object.fromEntries(Object.entries(configOf(name)).filter(([key]) => !keys.includes(key)));
+  expect(told(without('mistral', 'sliding_window')).windows).toBe('4096');
+  expect(told({ ...configOf('mistral'), sliding_window: null }).windows).toBe('all');
+  const sliding = { ...without('qwen2', 'sliding_window', 'layer_types'), max_window_layers: 1 };
+  expect(told({ ...sliding, use_sliding_window: true }).windows).toBe('all, 4096');
+  expect(told({ ...sliding, use_sliding_window: true, sliding_window: null }).windows).toBe('all');
+  expect(told({ ...sliding, use_sliding_window: false }).windows).toBe('all');
+  const caps = ['attn_logit_softcapping', 'final_logit_softcapping'];
+  const bare = without('gemma2', ...caps, 'sliding_window', 'layer_types');
+  expect(told(bare)).toMatchObject({ windows: '4096, all', caps: 'scores 50, logits 30' });
+  const off = Object.fromEntries(caps.map((key) => [key, null]));
+  expect(told({ ...configOf('gemma2'), ...off }).caps).toBe('scores none, logits none');
+  expect(() => told({ ...configOf('mistral'), sliding_window: 2.5 })).toThrow('a window of 2.5 tokens');
+});
+
 describe('forms of files in the wild', () => {
   it.each(CASES.filter((name) => configOf(name).rope_parameters))(
     '%s as transformers 4 wrote it',
