@@ -1,6 +1,6 @@
 import type { Config } from '../config.js';
-import { openEngine } from '../engine/index.js';
-import { openTrainingData } from './data.js';
+import { type Engine, openEngine } from '../engine/index.js';
+import { openTrainingData, type TrainingData } from './data.js';
 import { createTrainer } from './loop.js';
 import { freshState } from './train.js';
 
@@ -32,40 +32,59 @@ export async function measureRate(
       ...(config.device ? { device: config.device } : {}),
     });
     try {
-      // Not past the run's own end: schedules say nothing about what comes after.
-      const runSteps = Math.round(config.tokens / config.batchTokens);
-      const warmUp = Math.min(WARM_UP_STEPS, runSteps - 1);
-      const most = Math.min(MAX_STEPS, runSteps - warmUp);
-      const trainer = createTrainer({
-        engine,
-        config,
-        data,
-        state: freshState(config),
-        step: 0,
-        steps: warmUp + most,
-        onReport: () => {},
-      });
-      try {
-        for (let i = 0; i < warmUp; i++) await trainer.advance();
-        await trainer.drain();
-        const start = performance.now();
-        let steps = 0;
-        while (steps < most && performance.now() - start < seconds * 1000 && !signal?.aborted) {
-          await trainer.advance();
-          steps++;
-        }
-        await trainer.drain();
-        const elapsed = (performance.now() - start) / 1000;
-        const { name, deviceDescription, precision } = engine;
-        const tokensPerSecond = (Math.max(1, steps) * config.batchTokens) / elapsed;
-        return { tokensPerSecond, steps, engine: name, deviceDescription, precision };
-      } finally {
-        trainer.dispose();
-      }
+      const rate = await rateOf({ engine, config, data, seconds, ...(signal && { signal }) });
+      const { name, deviceDescription, precision } = engine;
+      return { ...rate, engine: name, deviceDescription, precision };
     } finally {
       await engine.close();
     }
   } finally {
     data.close();
+  }
+}
+
+interface RateRequest {
+  engine: Engine;
+  config: Config;
+  data: TrainingData;
+  seconds: number;
+  signal?: AbortSignal;
+}
+
+/** The same on an engine and data that are open already: the program is recorded and compiled anew. */
+export async function rateOf({
+  engine,
+  config,
+  data,
+  seconds,
+  signal,
+}: RateRequest): Promise<Pick<MeasuredRate, 'tokensPerSecond' | 'steps'>> {
+  // Not past the run's own end: schedules say nothing about what comes after.
+  const runSteps = Math.round(config.tokens / config.batchTokens);
+  const warmUp = Math.min(WARM_UP_STEPS, runSteps - 1);
+  const most = Math.min(MAX_STEPS, runSteps - warmUp);
+  const trainer = createTrainer({
+    engine,
+    config,
+    data,
+    state: freshState(config),
+    step: 0,
+    steps: warmUp + most,
+    onReport: () => {},
+  });
+  try {
+    for (let i = 0; i < warmUp; i++) await trainer.advance();
+    await trainer.drain();
+    const start = performance.now();
+    let steps = 0;
+    while (steps < most && performance.now() - start < seconds * 1000 && !signal?.aborted) {
+      await trainer.advance();
+      steps++;
+    }
+    await trainer.drain();
+    const elapsed = (performance.now() - start) / 1000;
+    return { tokensPerSecond: (Math.max(1, steps) * config.batchTokens) / elapsed, steps };
+  } finally {
+    trainer.dispose();
   }
 }

@@ -40,6 +40,15 @@ describe('sparselaw engine', () => {
     });
   });
 
+  it.each([
+    ['without a run', ['--tune'], 2],
+    ['without being asked to', ['--config', 'run.json'], 2],
+    ['for a run that is not there', ['--tune', '--config', 'no-such-run.json'], 3],
+  ])('tunes no kernels %s', async (_name, flags, status) => {
+    const bench = await runCommand(['engine', 'bench', ...flags]);
+    expect(bench).toMatchObject({ status, stdout: '' });
+  });
+
   it('measures an engine that runs op by op', async () => {
     const bench = await runCommand(['engine', 'bench', '--engine', 'wasm', '--json']);
     expect(bench).toMatchObject({ status: 0, stderr: '' });

@@ -12,6 +12,7 @@ import { xlaCollectives } from './collectives.js';
 import { recordFold } from './fold.js';
 import { type KernelChoice, kernelsOf, PROVEN_KINDS, requestedKinds } from './kernel-choice.js';
 import { compilesKernels } from './kernel-probe.js';
+import { choiceOf, readKernelTable } from './kernel-table.js';
 import { cudnnTakes } from './kernels/cudnn-attention.js';
 import { registerKernels } from './kernels/index.js';
 import { openPlugin } from './open.js';
@@ -63,13 +64,21 @@ interface XlaOptions extends EngineOptions {
 export async function openXlaWith(plugin: PluginLocation, options: XlaOptions = {}): Promise<Engine> {
   refuseUnlessComputed(options);
   const overrides = { ...programOptions(options), ...options.xlaOptions };
-  const kernels =
-    options.kernels ??
-    (mayCallKernels(options) &&
-      (await compilesKernels(plugin)) &&
-      kernelsOf(requestedKinds() ?? PROVEN_KINDS));
+  const compiles =
+    options.kernels === undefined && mayCallKernels(options) && (await compilesKernels(plugin));
   const client = await openPlugin(plugin, overrides, options.devices);
+  const kernels = options.kernels ?? (compiles && (await usualKernels(plugin, client.deviceDescription)));
   return xlaEngine(client, { ...options, kernels });
+}
+
+/** Those that are asked for, else those that pay by the table of this device, else those that paid on an H200. */
+async function usualKernels(plugin: PluginLocation, device: string): Promise<KernelChoice> {
+  const requested = requestedKinds();
+  const table = await readKernelTable(plugin, device);
+  if (!requested) return choiceOf(table, kernelsOf(PROVEN_KINDS));
+  const cuts = choiceOf(table, kernelsOf(requested));
+  const usual = kernelsOf(requested);
+  return (kind, shape) => usual(kind, shape) && (cuts(kind, shape) ?? usual(kind, shape));
 }
 
 /** Kernels of our own compute in bfloat16, as cuDNN's do. */
