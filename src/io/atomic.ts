@@ -15,7 +15,7 @@ const HOST =
 const temporaryPrefix = (target: string) => `.${basename(target)}.tmp-${HOST}-`;
 
 /** A name beside the target (so that a rename stays on one file system) that tells whose it is. */
-function temporaryPath(target: string): string {
+export function temporaryPath(target: string): string {
   return join(dirname(target), `${temporaryPrefix(target)}${process.pid}-${randomBytes(4).toString('hex')}`);
 }
 
@@ -23,7 +23,7 @@ function temporaryPath(target: string): string {
  * Removes what killed processes of this host left beside a target. Those of living processes stay; our own
  * process id may be a reused one, so what is older than this process is not ours.
  */
-async function removeStale(target: string): Promise<void> {
+export async function removeStaleTemporaries(target: string): Promise<void> {
   const folder = dirname(target);
   const prefix = temporaryPrefix(target);
   for (const name of await readdir(folder)) {
@@ -71,7 +71,7 @@ export async function writeStreamAtomic(
   const temporary = temporaryPath(target);
   await withFile('write', path, async () => {
     await mkdir(dirname(target), { recursive: true });
-    await removeStale(target);
+    await removeStaleTemporaries(target);
     try {
       const handle = await open(temporary, 'wx');
       try {
@@ -115,7 +115,7 @@ export async function writeFolderAtomic(
   const temporary = temporaryPath(target);
   await withFile('write', path, async () => {
     await mkdir(dirname(target), { recursive: true });
-    await removeStale(target);
+    await removeStaleTemporaries(target);
     if (!options.replace && (await isOccupied(target))) throw folderExists(path);
     try {
       await mkdir(temporary);

@@ -5,6 +5,7 @@ import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { inputError, type SparselawError } from '../errors.js';
+import { removeStaleTemporaries, temporaryPath } from './atomic.js';
 import { withFile } from './file-error.js';
 import { printable } from './printable.js';
 
@@ -96,7 +97,8 @@ export async function takeLock(path: string, words: LockWords): Promise<Lock> {
 }
 
 async function takeAs(path: string, mine: Holder, words: LockWords): Promise<void> {
-  const own = `${path}.${mine.id}`;
+  // Killed while it is written it holds no holder yet: its name says whose it is.
+  const own = temporaryPath(path);
   await writeFile(own, `${JSON.stringify(mine)}\n`, { flag: 'wx' });
   try {
     await take(path, mine, own, words);
@@ -125,7 +127,7 @@ async function take(path: string, mine: Holder, own: string, words: LockWords): 
     await take(guard, mine, own, words);
     try {
       if ((await holderOf(path))?.holder.id !== found.holder.id) continue;
-      const replacement = `${own}.new`;
+      const replacement = temporaryPath(path);
       await link(own, replacement);
       await rename(replacement, path);
       return;
@@ -138,6 +140,7 @@ async function take(path: string, mine: Holder, own: string, words: LockWords): 
 
 /** Removes what processes that died while they took the lock left beside it. */
 async function removeStale(path: string): Promise<void> {
+  await removeStaleTemporaries(path);
   for (const name of await readdir(dirname(path))) {
     if (!name.startsWith(`${basename(path)}.`)) continue;
     const beside = join(dirname(path), name);

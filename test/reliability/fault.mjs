@@ -25,7 +25,7 @@ const isWatched = (path) =>
 /** What happens to the next operation: undefined when it goes through. */
 function strike(name, path, needsSpace = true) {
   count++;
-  if (kind === 'count') appendLog(log, `${process.pid} ${name} ${path.slice(under.length + 1)}\n`);
+  if (kind === 'count') appendLog(log, `${process.pid} ${name} ${resolve(path).slice(under.length + 1)}\n`);
   if (kind === 'kill') return count === at ? 'kill' : undefined;
   return kind !== 'count' && count >= at && needsSpace ? kind : undefined;
 }

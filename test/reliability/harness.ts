@@ -110,6 +110,8 @@ export interface KillReport {
   /** Kills that came before the process had ended by itself. */
   struck: number;
   trials: number;
+  /** Kills before the end, by what was being done. */
+  places: Map<string, number>;
   failures: string[];
 }
 
@@ -119,22 +121,27 @@ const KILLS_PER_MOMENT = 4;
 const MAX_TRIES = 5;
 
 /**
- * Kills the command at disk operations drawn at random (so what writes much is struck often) and at random moments,
- * most often again while it recovers, then lets it finish: it must leave exactly what it leaves undisturbed.
+ * Kills the command at disk operations drawn at random, each kind as often as another, and at random moments, most
+ * often again while it recovers, then lets it finish: it must leave exactly what it leaves undisturbed.
  * @param kills those that came before the end
  */
 export async function killStudy(study: Study, kills: number, seed: number): Promise<KillReport> {
   const { subject } = study;
   const stream = randomStream(seed, `kills of ${subject.name}`);
-  const report: KillReport = { kills: 0, struck: 0, trials: 0, failures: [] };
+  const report: KillReport = { kills: 0, struck: 0, trials: 0, places: new Map(), failures: [] };
   while (report.struck < kills && report.kills < MAX_TRIES * kills) {
     const folder = trialFolder(study, 'kill');
     const points: string[] = [];
+    let left = study.operations.length;
     do {
-      const [point, status] = await killOnce(study, folder, points.length > 0, stream);
+      const { point, place, status, at } = await killOnce(study, folder, left, points.length > 0, stream);
       points.push(point);
+      // What goes on has less to do; it may also tidy up first.
+      left = Math.max(1, left - at + 2);
       report.kills++;
-      if (status !== 0) report.struck++;
+      if (status === 0) continue;
+      report.struck++;
+      report.places.set(place, (report.places.get(place) ?? 0) + 1);
     } while (stream.integer(3) > 0 && report.struck < kills);
     report.trials++;
     const problem = await recovered(study, folder);
@@ -143,22 +150,52 @@ export async function killStudy(study: Study, kills: number, seed: number): Prom
   return report;
 }
 
-/** @returns where it was killed, and the command's exit status: 0 where that was too late */
+/** One kill: where it came, as told and as counted, and the command's exit status, 0 where it came too late. */
 async function killOnce(
   { subject, operations, duration }: Study,
   folder: string,
+  left: number,
   again: boolean,
   stream: RandomStream,
-): Promise<[string, number | null]> {
+): Promise<{ point: string; place: string; status: number | null; at: number }> {
   const args = subject.args(again);
   if (stream.integer(KILLS_PER_MOMENT) === 0) {
     const killAfterMs = 1 + stream.integer(Math.ceil(duration));
     const { status } = await sparselaw([...args, '--quiet'], { cwd: folder, killAfterMs });
-    return [`${killAfterMs} ms`, status];
+    return { point: `${killAfterMs} ms`, place: 'random moment', status, at: 0 };
   }
-  const at = 1 + stream.integer(operations.length);
+  const at = drawPlace(operations, left, stream);
   const { status } = await runWithFault(folder, args, { kind: 'kill', at, in: subject.struck });
-  return [`${at} (${operations[at - 1]})`, status];
+  // The first time round the operation is known; later ones are counted from the end.
+  const operation = operations[operations.length - left + at - 1] ?? operations.at(-1)!;
+  return { point: `${at} (${operation})`, place: placeOf(operation), status, at };
+}
+
+/** What differs between operations of one kind: numbers of checkpoints, and names of temporary files and of runs. */
+const withoutNumbers = (operation: string) => operation.replace(/tmp-[^/]*|\d{15}|[0-9a-f]{8,}/g, '');
+
+/**
+ * Draws an operation of the last `left`: each kind is as likely as another, so that the many parts of a large file
+ * do not hide a rename. @returns its number among the last, from 1
+ */
+function drawPlace(operations: readonly string[], left: number, stream: RandomStream): number {
+  const kinds = new Map<string, number[]>();
+  for (const [index, operation] of operations.slice(-left).entries()) {
+    const kind = withoutNumbers(operation);
+    kinds.set(kind, [...(kinds.get(kind) ?? []), index + 1]);
+  }
+  const places = [...kinds.values()][stream.integer(kinds.size)]!;
+  return places[stream.integer(places.length)]!;
+}
+
+/** What an operation writes, by its path. */
+function placeOf(operation: string): string {
+  if (/\.lock/.test(operation)) return 'lock';
+  if (/(^|\/)\.?\d{15}/.test(operation) && !/sparsity/.test(operation)) return 'checkpoint';
+  if (/sparsity/.test(operation)) return 'measurement';
+  if (/metrics\.jsonl/.test(operation)) return 'log';
+  if (/status|sweep\.json/.test(operation)) return 'sweep bookkeeping';
+  return /corpus/.test(operation) ? 'corpus' : (/[\w-]+\.(csv|json|html)/.exec(operation)?.[0] ?? 'other');
 }
 
 export function difference(

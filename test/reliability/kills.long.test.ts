@@ -15,9 +15,10 @@ describe('kill -9 at random disk operations and moments', () => {
     async (name, subject) => {
       const study = await openStudy(subject);
       try {
-        const { kills, struck, trials, failures } = await killStudy(study, count, seed);
+        const { kills, struck, trials, places, failures } = await killStudy(study, count, seed);
+        const where = [...places].map(([place, number]) => `${place} ${number}`).join(', ');
         lines.push(
-          `${name}, seed ${seed}: ${study.operations.length} disk operations, ${kills} kills (${struck} before the end) in ${trials} trials, ${failures.length} failures`,
+          `${name}, seed ${seed}: ${study.operations.length} disk operations, ${kills} kills, ${struck} before the end (${where}) in ${trials} trials, ${failures.length} failures`,
         );
         expect(failures).toEqual([]);
       } finally {

@@ -69,24 +69,38 @@ function filesOf(folder: string): Record<string, string> {
 const fileOf = (folder: string, ...names: string[]) =>
   Object.fromEntries(names.map((name) => [name, sha256(readFileSync(join(folder, name)))]));
 
+/** A tokenizer of 32 words, one letter or two each. */
+const WORDS = JSON.stringify({
+  version: '1.0',
+  added_tokens: [],
+  pre_tokenizer: { type: 'Whitespace' },
+  model: {
+    type: 'WordLevel',
+    vocab: Object.fromEntries(Array.from({ length: 32 }, (_, id) => [id.toString(36), id])),
+    unk_token: '0',
+  },
+});
+
 const SWEEP_ARGS = ['sweep', 'run', 'grid.yaml', '--out', 'study', '--parallel', '2', '--gpus', 'none'];
 
-/** Two runs, trained and measured by processes of their own, and their table. */
-const sweep: Omit<Subject, 'name'> = {
+const SWEEP_RETRY = ['sweep', 'retry', 'study', '--parallel', '2', '--gpus', 'none'];
+
+/** Runs, trained and measured by processes of their own, and their table. */
+const sweep = (seeds: readonly number[]): Omit<Subject, 'name'> => ({
   prepare: async (folder) => {
     await writeTinyCorpus(join(folder, 'corpus'));
     const shape = 'layers: 1, width: 8, heads: 2, ff: 12, seqLen: 8, batchTokens: 32, learningRate: 0.01';
     writeFileSync(
       join(folder, 'grid.yaml'),
       `defaults: { data: corpus, engine: cpu, ${shape}, tokens: 192, warmup: 64, checkpoints: 64+128+192, logEvery: 1 }
-product: { seed: [0, 1] }
+product: { seed: ${JSON.stringify(seeds)} }
 measure: [{ metric: zero, tokens: 64 }]
 table: table.csv
 `,
     );
   },
   args: () => SWEEP_ARGS,
-  recover: [SWEEP_ARGS, ['sweep', 'retry', 'study', '--gpus', 'none']],
+  recover: [SWEEP_ARGS, SWEEP_RETRY],
   result: async (folder) => {
     const study = join(folder, 'study');
     const files: Record<string, string> = {};
@@ -101,7 +115,7 @@ table: table.csv
     }
     return { ...files, ...fileOf(study, 'table.csv') };
   },
-};
+});
 
 /** Whether an attempt on a run began before the one before it had ended. */
 const overlaps = (attempts: { startedAt: string; endedAt: string | null }[]) =>
@@ -126,7 +140,7 @@ export const SUBJECTS: Subject[] = [
     name: 'corpus build',
     prepare: async (folder) => {
       mkdirSync(folder, { recursive: true });
-      const text = readFileSync(join(root, 'fixtures/tinybooks.valid.txt'), 'utf8').slice(0, 200_000);
+      const text = readFileSync(join(root, 'fixtures/tinybooks.valid.txt'), 'utf8').slice(0, 20_000);
       writeFileSync(join(folder, 'text.txt'), text.replaceAll('\n\n', '\n<|endoftext|>\n'));
     },
     args: () => ['corpus', 'build', 'text.txt', '--out', 'corpus', '--vocab-size', '300'],
@@ -158,6 +172,63 @@ export const SUBJECTS: Subject[] = [
     args: () => ['report', 'made.csv', 'relu', '--out', 'report.html'],
     result: async (folder) => fileOf(folder, 'report.html'),
   },
-  { ...sweep, name: 'sweep run', struck: 'sweep run' },
-  { ...sweep, name: 'sweep task', struck: 'sweep task' },
+  {
+    name: 'train with TensorBoard',
+    prepare: async (folder) => {
+      await writeTinyCorpus(join(folder, 'corpus'));
+    },
+    args: (again) => trainArgs('run', ['--tensorboard', ...(again ? ['--resume'] : [])]),
+    result: (folder) => bytesOf(join(folder, 'run')),
+  },
+  {
+    name: 'measure with profiles',
+    prepare: prepareRun,
+    args: () => [
+      ...measureArgs('relu/checkpoints/000000000000320'),
+      ...['--profile', 'pareto,cett,neurons,tokens,positions,chunks', '--profile-format', 'csv'],
+    ],
+    result: async (folder) => filesOf(join(folder, 'relu/sparsity')),
+  },
+  {
+    name: 'export',
+    prepare: async (folder) => {
+      await prepareTable(folder);
+      const sparsity = join(folder, 'relu/sparsity');
+      const name = readdirSync(sparsity).find((each) => each.startsWith('000000000000320.pplp'))!;
+      cpSync(join(sparsity, name), join(folder, 'chosen.json'));
+    },
+    args: () => ['export', 'relu', '--from', 'chosen.json', '--out', 'exported'],
+    result: async (folder) => filesOf(join(folder, 'exported')),
+  },
+  {
+    name: 'evaluate',
+    prepare: async (folder) => {
+      await prepareTable(folder);
+      writeFileSync(join(folder, 'relu/checkpoints/000000000000320/tokenizer.json'), WORDS);
+      const item = { context: 'a', choices: [' b', ' c'], label: 0 };
+      writeFileSync(join(folder, 'task.jsonl'), `${JSON.stringify(item)}\n`);
+    },
+    args: () => [
+      ...['evaluate', 'relu', '--tasks', 'task.jsonl', '--samples', 'samples.jsonl', '--p', '1'],
+      ...['--data', 'corpus', '--tokens', '64', '--engine', 'cpu'],
+    ],
+    result: async (folder) => ({
+      ...filesOf(join(folder, 'relu/evaluation')),
+      ...fileOf(folder, 'samples.jsonl'),
+    }),
+  },
+  {
+    name: 'report with figures',
+    prepare: prepareTable,
+    args: () => ['report', 'made.csv', '--out', 'report.html', '--figures', 'figures'],
+    result: async (folder) => ({ ...fileOf(folder, 'report.html'), ...filesOf(join(folder, 'figures')) }),
+  },
+  { ...sweep([0, 1]), name: 'sweep run', struck: 'sweep run' },
+  {
+    ...sweep([0]),
+    name: 'sweep task',
+    struck: 'sweep task',
+    // A run whose process was killed waits for a retry, whose processes are killed again.
+    args: (again) => (again ? SWEEP_RETRY : SWEEP_ARGS),
+  },
 ];
