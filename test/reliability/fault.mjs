@@ -1,12 +1,15 @@
 // Preloaded into the program (`NODE_OPTIONS=--import`): counts what the process does to files under one folder, and
 // at the n-th such operation kills the process or lets the operation fail, as a full or failing disk would.
 // A write that is struck leaves half of its bytes. SPARSELAW_FAULT is JSON:
-//   { "under": folder, "kind": "count" | "kill" | "ENOSPC" | "EACCES" | "EIO", "at": 1…, "log": file?, "in": words? }
+//   { "under": folder, "kind": "count" | "kill" | "vanish" | "slow" | "ENOSPC" | "EACCES" | "EROFS" | "EIO",
+//     "at": 1…, "log": file?, "in": words? }
 // With "count" each operation is appended to `log`. With an error code every later operation that needs space fails
-// as well: a full disk stays full.
+// as well: a full disk stays full. With "vanish" the whole folder is gone when the operation begins; with "slow"
+// every operation takes SLOW_MS more.
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { resolve, sep } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 // Struck is the process whose command line begins with the words of `in`. Its children and threads run unharmed.
 const words = process.argv.slice(2).join(' ');
@@ -17,14 +20,21 @@ if (isTarget) delete process.env.SPARSELAW_FAULT;
 
 const appendLog = fs.appendFileSync;
 const kill = process.kill.bind(process);
+const remove = fs.rmSync;
+const SLOW_MS = 30;
 let count = 0;
 
 const isWatched = (path) =>
   kind && typeof path === 'string' && (resolve(path) === under || resolve(path).startsWith(under + sep));
 
 /** What happens to the next operation: undefined when it goes through. */
-function strike(name, path, needsSpace = true) {
+async function strike(name, path, needsSpace = true) {
   count++;
+  if (kind === 'slow') await sleep(SLOW_MS);
+  if (kind === 'slow' || kind === 'vanish') {
+    if (kind === 'vanish' && count === at) remove(under, { recursive: true, force: true });
+    return undefined;
+  }
   if (kind === 'count') appendLog(log, `${process.pid} ${name} ${resolve(path).slice(under.length + 1)}\n`);
   if (kind === 'kill') return count === at ? 'kill' : undefined;
   return kind !== 'count' && count >= at && needsSpace ? kind : undefined;
@@ -55,7 +65,7 @@ for (const [name, needsSpace] of [
   fs.promises[name] = async (path, ...rest) => {
     const target = name === 'copyFile' || name === 'rename' ? rest[0] : path;
     if (!isWatched(target)) return original(path, ...rest);
-    const fate = strike(name, target, needsSpace);
+    const fate = await strike(name, target, needsSpace);
     if (!fate) return original(path, ...rest);
     if (name === 'writeFile' || name === 'appendFile') {
       const bytes = Buffer.from(rest[0]);
@@ -78,7 +88,7 @@ function prepare(handle) {
     const original = prototype[name];
     prototype[name] = async function (data, ...rest) {
       const path = paths.get(this);
-      const fate = path === undefined ? undefined : strike(name, path);
+      const fate = path === undefined ? undefined : await strike(name, path);
       if (!fate) return original.call(this, data, ...rest);
       if (name === 'write' && typeof data !== 'string') {
         const [offset = 0, length = data.byteLength - offset, position = null] = rest;
@@ -97,7 +107,7 @@ const { open } = fs.promises;
 fs.promises.open = async (path, flags = 'r', ...rest) => {
   const writes = typeof flags === 'string' && /[wa+]/.test(flags) && isWatched(path);
   if (writes) {
-    const fate = strike('open', path);
+    const fate = await strike('open', path);
     if (fate === 'kill') die();
     if (fate) throw failure(fate, 'open', path);
   }

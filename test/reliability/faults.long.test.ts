@@ -1,33 +1,39 @@
 import { describe, expect, it } from 'vitest';
-import { type FaultKind, faultTrial, openStudy } from './harness.js';
+import { type DiskFault, faultTrial, openStudy, slowTrial, vanishTrial } from './harness.js';
 import { SUBJECTS } from './subjects.js';
 
-/** At most so many places of a command (SPARSELAW_TEST_COUNT), evenly spread over its disk operations. */
-const PLACES = Number(process.env.SPARSELAW_TEST_COUNT ?? 12);
-const KINDS: readonly FaultKind[] = ['ENOSPC', 'EACCES', 'EIO'];
+/** In parts: SPARSELAW_TEST_PART=2/5 is every fifth place from the second on. */
+const [part, parts] = (process.env.SPARSELAW_TEST_PART ?? '1/1').split('/').map(Number) as [number, number];
+/** At every operation of a command. */
+const EVERYWHERE: readonly DiskFault[] = ['ENOSPC', 'EACCES'];
+/** At one in so many: they take the same way through the program. */
+const SPARSE: readonly DiskFault[] = ['EROFS', 'EIO'];
+const SPARSE_STEP = 7;
+
+const cases = SUBJECTS.flatMap((subject) =>
+  (['vanish', 'slow', ...EVERYWHERE, ...SPARSE] as const).map(
+    (kind) => [kind, subject.name, subject] as const,
+  ),
+);
 
 describe('a disk that fails', () => {
-  it.each(SUBJECTS.map((subject) => [subject.name, subject] as const))(
-    '%s names the file and recovers',
-    async (_name, subject) => {
-      const study = await openStudy(subject);
-      const failures: string[] = [];
-      let trials = 0;
-      try {
-        const { length } = study.operations;
-        const places = Math.min(PLACES, length);
-        for (const kind of KINDS) {
-          for (let i = 0; i < places; i++) {
-            const problem = await faultTrial(study, kind, 1 + Math.floor((i * length) / places));
-            trials++;
-            if (problem) failures.push(problem);
-          }
-        }
-      } finally {
-        study.remove();
-      }
-      console.log(`${subject.name}: ${trials} faults, ${failures.length} failures`);
-      expect(failures).toEqual([]);
-    },
-  );
+  it.each(cases)('%s: %s names the file and recovers', async (kind, name, subject) => {
+    const study = await openStudy(subject);
+    const failures: string[] = [];
+    let trials = 0;
+    const count = (problem: string | undefined) => {
+      trials++;
+      if (problem) failures.push(problem);
+    };
+    const step = kind === 'vanish' || (SPARSE as readonly string[]).includes(kind) ? SPARSE_STEP : 1;
+    try {
+      if (kind === 'slow') count(await slowTrial(study));
+      for (let at = part; kind !== 'slow' && at <= study.operations.length; at += parts * step)
+        count(kind === 'vanish' ? await vanishTrial(study, at) : await faultTrial(study, kind, at));
+    } finally {
+      study.remove();
+    }
+    console.log(`${kind}, ${name}, part ${part}/${parts}: ${trials} trials, ${failures.length} failures`);
+    expect(failures).toEqual([]);
+  });
 });

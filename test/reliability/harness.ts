@@ -20,7 +20,7 @@ export interface Subject {
   result(folder: string): Promise<Record<string, string>>;
 }
 
-export type FaultKind = 'kill' | 'ENOSPC' | 'EACCES' | 'EIO';
+export type DiskFault = 'ENOSPC' | 'EACCES' | 'EROFS' | 'EIO';
 
 const PRELOAD = `--import=${pathToFileURL(join(import.meta.dirname, 'fault.mjs')).href}`;
 
@@ -31,7 +31,7 @@ export const STAYS = { GLIBC_TUNABLES: 'glibc.malloc.hugetlb=0' };
 export function runWithFault(
   folder: string,
   args: string[],
-  fault?: { kind: FaultKind | 'count'; at?: number; log?: string; in?: string },
+  fault?: { kind: DiskFault | 'count' | 'kill' | 'vanish' | 'slow'; at?: number; log?: string; in?: string },
 ): Promise<Outcome> {
   const env = fault
     ? { ...STAYS, NODE_OPTIONS: PRELOAD, SPARSELAW_FAULT: JSON.stringify({ under: folder, ...fault }) }
@@ -210,20 +210,45 @@ export function difference(
 }
 
 /** Fails the command with an error of the disk at operation `at`, checks its one line and that it then recovers. */
-export async function faultTrial(study: Study, kind: FaultKind, at: number): Promise<string | undefined> {
+export async function faultTrial(study: Study, kind: DiskFault, at: number): Promise<string | undefined> {
   const { subject, operations } = study;
   const folder = trialFolder(study, kind);
-  const where = `${kind} at ${at} (${operations[at - 1]})`;
+  const fault = { kind, at, in: subject.struck };
+  const problem =
+    problemOf(await runWithFault(folder, subject.args(false), fault)) ?? (await recovered(study, folder));
+  return problem && `${kind} at ${at} (${operations[at - 1]}): ${problem}`;
+}
+
+/** What only tidies up may fail in silence; everything else must say which file, with status 3. */
+function problemOf({ status, stderr }: Outcome): string | undefined {
+  const message = stderr.replace(/\s*\n?\s*›\s*/g, ' ').trim();
+  if (/\n\s+at /.test(stderr)) return `shows a stack: ${stderr}`;
+  if (status !== 0 && status !== 3) return `status ${status}, ${message}`;
+  if (status === 3 && !/^Error: /.test(message)) return `says "${message}"`;
+  return undefined;
+}
+
+/**
+ * Takes the whole folder away when operation `at` begins: the command says so, or leaves something that was not in
+ * the folder yet; in a new copy of its input it then does as ever.
+ */
+export async function vanishTrial(study: Study, at: number): Promise<string | undefined> {
+  const { subject, operations } = study;
+  const folder = trialFolder(study, 'vanish');
+  const fault = { kind: 'vanish' as const, at, in: subject.struck };
+  let problem = problemOf(await runWithFault(folder, subject.args(false), fault));
+  problem ??= await recovered(study, trialFolder(study, 'vanish'));
+  return problem && `vanished at ${at} (${operations[at - 1]}): ${problem}`;
+}
+
+/** On a slow disk the command does as ever. */
+export async function slowTrial(study: Study): Promise<string | undefined> {
+  const { subject, expected } = study;
+  const folder = trialFolder(study, 'slow');
   const { status, stderr } = await runWithFault(folder, subject.args(false), {
-    kind,
-    at,
+    kind: 'slow',
     in: subject.struck,
   });
-  const message = stderr.replace(/\s*\n?\s*›\s*/g, ' ').trim();
-  // What only tidies up may fail in silence; everything else must say which file, with status 3.
-  if (status !== 0 && status !== 3) return `${where}: status ${status}, ${message}`;
-  if (status === 3 && !/^Error: Cannot (read|write) /.test(message)) return `${where}: says "${message}"`;
-  if (/\n\s+at /.test(stderr)) return `${where}: shows a stack`;
-  const problem = await recovered(study, folder);
-  return problem && `${where}: ${problem}`;
+  if (status !== 0) return `on a slow disk: status ${status}, ${stderr}`;
+  return difference(expected, await subject.result(folder), leftovers(folder));
 }
