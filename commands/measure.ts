@@ -2,6 +2,7 @@ import { Args, Flags } from '@oclif/core';
 import { usageError } from '../src/errors.js';
 import { PROFILE_FORMATS, PROFILE_NAMES } from '../src/files/profile.js';
 import { METRIC_NAMES, PROTOCOL_NAMES, type SparsityMeasurement } from '../src/files/sparsity.js';
+import type { Target } from '../src/sparsity/targets.js';
 import { BaseCommand } from './_base.js';
 import { countFlag, engineFlags, listOptions, numberFlag } from './_flags.js';
 import { drawTable } from './_table.js';
@@ -145,7 +146,8 @@ export default class Measure extends BaseCommand<typeof Measure> {
     };
     settingsOf(parameters);
     const paths = this.argv.length > 0 ? await this.targets() : [];
-    const resolved = (await Promise.all(paths.map(resolveTarget))).flat();
+    const resolved: Target[] = [];
+    for (const path of paths) resolved.push(...(await resolveTarget(path)));
     const targets = flags.series === undefined ? resolved : await placeInSeries(resolved, flags.series);
     const profiles: string[] = [];
     const measurements = await measureTargets(targets, {

@@ -241,9 +241,10 @@ type FitBody = z.infer<typeof fitBody>;
 /** SHA-256 of all that fit.json says. */
 const fitHash = (body: FitBody): string => sha256(canonicalJson(JSON.parse(JSON.stringify(body))));
 
-/** fit.json; a file of an earlier version has no hash of itself. */
+/** fit.json; a file of an earlier version has no hash of itself, and none has a key that is not known. */
 export const fitFileSchema = fitBody
   .extend({ selfSha256: z.string().optional() })
+  .strict()
   .refine(({ selfSha256, ...body }) => selfSha256 === undefined || selfSha256 === fitHash(body), {
     message: 'does not fit the rest of the file, which was changed after it was written',
     path: ['selfSha256'],

@@ -3,6 +3,7 @@ import { inputError } from '../errors.js';
 import { formatCsv } from '../io/csv.js';
 import { pathExists } from '../io/exists.js';
 import { readJson } from '../io/json.js';
+import { printable } from '../io/printable.js';
 
 /** Version of the column dictionary; written to `table.csv.schema.json`. */
 export const TABLE_SCHEMA_VERSION = 1;
@@ -175,3 +176,7 @@ export async function wasChanged(table: string, tableSha256: string): Promise<bo
   const { sha256 } = await readJson(path, z.looseObject({ sha256: z.string().optional() }));
   return sha256 !== undefined && sha256 !== tableSha256;
 }
+
+/** What is said of such a table. */
+export const changedTable = (table: string): string =>
+  `${printable(table)} was changed after \`sparselaw table\` wrote it: edited, or damaged.`;

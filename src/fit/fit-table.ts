@@ -1,8 +1,7 @@
 import { numericsError, usageError } from '../errors.js';
 import { FIT_SCHEMA_VERSION, type Fit, type FitFile, type JointFit, sealFit } from '../files/fit.js';
-import { wasChanged } from '../files/table.js';
+import { changedTable, wasChanged } from '../files/table.js';
 import { sha256File } from '../io/hash.js';
-import { printable } from '../io/printable.js';
 import { findLaw, LAW_IDS } from '../laws/index.js';
 import { findJointLaw, JOINT_LAWS } from '../laws/joint/index.js';
 import type { OnProgress } from '../progress.js';
@@ -92,9 +91,7 @@ export async function fitTable(path: string, options: FitTableOptions): Promise<
     }
   }
   const file = await assemble(path, table, fits, joint, fitOptions, options, auto);
-  if (await wasChanged(path, file.table.sha256)) {
-    notices.push(`${printable(path)} was changed after \`sparselaw table\` wrote it: edited, or damaged.`);
-  }
+  if (await wasChanged(path, file.table.sha256)) notices.push(changedTable(path));
   return { file, notices };
 }
 

@@ -14,7 +14,7 @@ import {
   runPaths,
 } from '../files/run.js';
 import { type SparsityMeasurement, sparsitySchema } from '../files/sparsity.js';
-import { parseTable, type TableRow } from '../files/table.js';
+import { changedTable, parseTable, type TableRow, wasChanged } from '../files/table.js';
 import { readRows } from '../fit/read-rows.js';
 import { withFile } from '../io/file-error.js';
 import { sha256File } from '../io/hash.js';
@@ -108,7 +108,7 @@ export async function readSources(inputs: readonly string[]): Promise<Sources> {
 
 async function readFileInput(path: string, sources: Sources): Promise<void> {
   if (!/\.json$/i.test(path)) {
-    sources.tables.push(await readTable(path));
+    await addTable(path, sources);
     return;
   }
   const value = parseJson(await readTextFile(path), path);
@@ -134,6 +134,12 @@ async function readFileInput(path: string, sources: Sources): Promise<void> {
       ],
     });
   }
+}
+
+async function addTable(path: string, sources: Sources): Promise<void> {
+  const table = await readTable(path);
+  sources.tables.push(table);
+  if (await wasChanged(path, table.sha256)) sources.notes.push(changedTable(path));
 }
 
 async function readTable(path: string): Promise<TableSource> {
@@ -217,7 +223,7 @@ async function addFittedTables(sources: Sources): Promise<void> {
     for (const place of new Set(places)) {
       if (!/\.(csv|parquet)$/i.test(place) || !(await exists(place))) continue;
       if ((await sha256File(place)) === file.table.sha256) {
-        sources.tables.push(await readTable(place));
+        await addTable(place, sources);
         changed = false;
         break;
       }

@@ -1,9 +1,14 @@
+import { basename } from 'node:path';
 import { openForeign, requireFinite, weightFiles } from '../checkpoint/foreign.js';
 import { readOwnShape } from '../checkpoint/hugging-face.js';
+import { readState } from '../checkpoint/state.js';
+import { verifyCheckpoint } from '../checkpoint/verify.js';
 import type { HostTensor } from '../engine/index.js';
+import { inputError } from '../errors.js';
 import { checkpointPaths } from '../files/run.js';
 import type { SparsityMeasurement } from '../files/sparsity.js';
 import { sha256, sha256File } from '../io/hash.js';
+import { printable } from '../io/printable.js';
 import { eachFloatTensor, readSafetensorsHeader } from '../io/safetensors.js';
 import { familyHiddenStates, familyLogits } from '../model/families/forward.js';
 import { checkParameters } from '../model/parameters.js';
@@ -23,11 +28,33 @@ export interface LoadedModel {
   mayPad(length: number, padded: number): boolean;
 }
 
-/** Identity of a checkpoint's weights: the hash of its file, or of its shards' hashes in order of names. */
+/**
+ * Identity of a checkpoint's weights: the hash of its file, or of its shards' hashes in order of names.
+ * @throws SparselawError (status 3) naming the tensor where those of a checkpoint of ours are not what was written
+ */
 export async function weightsHash(target: Target): Promise<string> {
   const hashes: string[] = [];
   for (const file of await weightFiles(target.path)) hashes.push(await sha256File(file));
-  return hashes.length === 1 ? hashes[0]! : sha256(hashes.join('\n'));
+  const hash = hashes.length === 1 ? hashes[0]! : sha256(hashes.join('\n'));
+  if (target.kind === 'own') await requireAsWritten(target.path, hash);
+  return hash;
+}
+
+async function requireAsWritten(checkpoint: string, hash: string): Promise<void> {
+  const paths = checkpointPaths(checkpoint);
+  const { state } = await readState(paths.state);
+  const file = basename(paths.model);
+  if (state.files[file] === hash) return;
+  const { problems } = await verifyCheckpoint(checkpoint);
+  const tensor = problems.find((problem) => problem.file === file)?.tensor;
+  const what = tensor === undefined ? '' : `, tensor ${printable(tensor)},`;
+  throw inputError(`${printable(paths.model)}${what} was changed after it was written.`, {
+    code: 'damaged-checkpoint',
+    suggestions: [
+      `sparselaw checkpoint verify ${printable(checkpoint)}`,
+      `Measured all the same, as anyone's model, it is without ${basename(paths.state)}.`,
+    ],
+  });
 }
 
 /**

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Engine } from '../engine/index.js';
 import { inputError, usageError } from '../errors.js';
-import { runPaths } from '../files/run.js';
+import { checkpointPaths, runPaths } from '../files/run.js';
 import { readJson } from '../io/json.js';
 import { type MeasureContext, measureContext } from './context.js';
 import { openSession, type ProgramCache, type Session } from './evaluate.js';
@@ -44,7 +44,7 @@ export interface Opened {
 
 /** Reads and cuts what a checkpoint is measured on. @throws SparselawError (status 2 or 3) */
 export async function prepare(target: Target, options: MeasureOptions): Promise<Prepared> {
-  const run = target.run ? await runFacts(target.run) : undefined;
+  const run = await trainedWith(target);
   const checkpointSha256 = await weightsHash(target);
   let loaded: Promise<LoadedModel> | undefined;
   const load = () => {
@@ -138,10 +138,15 @@ function bosOf(target: Target, options: MeasureOptions, stream: TokenStream): Bo
   return options.bos;
 }
 
-/** What a run was trained with, of what measuring needs. */
-async function runFacts(run: string): Promise<{ data?: string; seqLen?: number }> {
-  const schema = z.looseObject({ data: z.string().optional(), seqLen: z.int().positive().optional() });
-  return readJson(runPaths(run).config, schema);
+const runSchema = z.looseObject({ data: z.string().optional(), seqLen: z.int().positive().optional() });
+const checkpointSchema = z.looseObject({ max_position_embeddings: z.int().positive() });
+
+/** What a checkpoint of ours was trained with, of what measuring needs: its run tells, or itself where it lies alone. */
+async function trainedWith(target: Target): Promise<{ data?: string; seqLen?: number } | undefined> {
+  if (target.run !== undefined) return readJson(runPaths(target.run).config, runSchema);
+  if (target.kind === 'foreign') return undefined;
+  const config = await readJson(checkpointPaths(target.path).config, checkpointSchema);
+  return { seqLen: config.max_position_embeddings };
 }
 
 /** The ids to evaluate on and, under `heldout`, those that thresholds come from. */

@@ -5,7 +5,7 @@ import type { CurvePoint } from './curve-point.js';
 import type { ProgramCache } from './evaluate.js';
 import type { MeasureOptions } from './options.js';
 import { CETT_GRID, searchPerplexity } from './perplexity-search.js';
-import { type Opened, prepare } from './prepare.js';
+import { type Opened, type Prepared, prepare } from './prepare.js';
 import type { Target } from './targets.js';
 
 /** The one CETT value that a group of checkpoints shares (Sparsing Law §1.5, "stabilising strategy"). */
@@ -23,7 +23,8 @@ export async function sharedBound(
   options: MeasureOptions,
   programs: ProgramCache,
 ): Promise<SharedBound> {
-  const prepared = await Promise.all(targets.map((target) => prepare(target, options)));
+  const prepared: Prepared[] = [];
+  for (const target of targets) prepared.push(await prepare(target, options));
   const found = new Map<number, number>();
   const searchAll = async () => {
     const opened: Opened[] = [];

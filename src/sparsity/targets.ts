@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { readState } from '../checkpoint/state.js';
 import { inputError } from '../errors.js';
 import { checkpointPaths, listCheckpoints, runPaths } from '../files/run.js';
+import { mapBounded } from '../io/bounded.js';
 import { readCsv } from '../io/csv.js';
 import { readJson } from '../io/json.js';
 import { printable } from '../io/printable.js';
@@ -14,7 +15,7 @@ export interface Target {
   path: string;
   /** Name of the checkpoint's folder. */
   checkpoint: string;
-  /** Folder of the run it belongs to (own checkpoints). */
+  /** Folder of the run it lies in (own checkpoints). */
   run?: string;
   runId: string | null;
   tokens: number | null;
@@ -37,12 +38,12 @@ export async function resolveTarget(path: string): Promise<Target[]> {
     if (entries.length === 0) {
       throw inputError(`${printable(path)} has no checkpoints yet.`, { code: 'no-checkpoints' });
     }
-    return Promise.all(entries.map((entry) => ownTarget(entry.path)));
+    return mapBounded(entries, (entry) => ownTarget(entry.path, path));
   }
   if (!existsSync(path)) {
     throw inputError(`${printable(path)} does not exist.`, { code: 'missing-file' });
   }
-  if (await isOwn(path)) return [await ownTarget(path)];
+  if (await isOwn(path)) return [await ownTarget(path, runOf(path))];
   if (existsSync(join(path, 'config.json'))) {
     const checkpoint = basename(resolve(path));
     return [{ kind: 'foreign', path, checkpoint, runId: null, tokens: null, step: null }];
@@ -53,15 +54,21 @@ export async function resolveTarget(path: string): Promise<Target[]> {
   );
 }
 
-async function ownTarget(path: string): Promise<Target> {
+/** The run that a checkpoint's folder lies in; a copy elsewhere has none, and is measured like a foreign one. */
+function runOf(checkpoint: string): string | undefined {
+  const checkpoints = dirname(resolve(checkpoint));
+  const run = dirname(checkpoints);
+  return runPaths(run).checkpoints === checkpoints && existsSync(runPaths(run).config) ? run : undefined;
+}
+
+async function ownTarget(path: string, run: string | undefined): Promise<Target> {
   const { state } = await readState(checkpointPaths(path).state);
-  const run = dirname(dirname(resolve(path)));
   return {
     kind: 'own',
     path,
     checkpoint: basename(resolve(path)),
-    run,
-    runId: basename(run),
+    run: run && resolve(run),
+    runId: run === undefined ? null : basename(resolve(run)),
     tokens: state.tokens,
     step: state.step,
   };

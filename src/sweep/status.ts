@@ -1,4 +1,5 @@
 import { runPaths } from '../files/run.js';
+import { mapBounded } from '../io/bounded.js';
 import { pathExists } from '../io/exists.js';
 import { lockHolder } from '../io/lock.js';
 import { jobsOf } from './executors/slurm-queue.js';
@@ -35,7 +36,7 @@ export interface RunView {
  */
 export async function sweepStatus(folder: string, sweep: Sweep): Promise<RunView[]> {
   const jobs = await jobsOf(folder);
-  return Promise.all(sweep.runs.map((run) => viewOf(folder, sweep, run, jobs.get(run.id))));
+  return mapBounded(sweep.runs, (run) => viewOf(folder, sweep, run, jobs.get(run.id)));
 }
 
 async function viewOf(

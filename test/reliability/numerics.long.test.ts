@@ -48,14 +48,15 @@ async function measure(target: string, ...more: string[]) {
   return { ...outcome, answer: JSON.parse(outcome.stdout) };
 }
 
-/** A checkpoint of a copy of the run with some tensors filled with one value. */
+/** A copy of the checkpoint with some tensors filled with one value, without the hashes that would tell. */
 async function filled(name: string, which: RegExp, value: number): Promise<string> {
-  cpSync(join(folder, 'narrow'), join(folder, name), { recursive: true });
-  const path = join(folder, name, CHECKPOINT, 'model.safetensors');
+  cpSync(join(folder, 'narrow', CHECKPOINT), join(folder, name), { recursive: true });
+  rmSync(join(folder, name, 'state.json'));
+  const path = join(folder, name, 'model.safetensors');
   const tensors = await readTensors(path);
   for (const [tensor, { data }] of tensors) if (which.test(tensor)) data.fill(value as never);
   await writeSafetensors(path, tensors as never);
-  return join(name, CHECKPOINT);
+  return name;
 }
 
 /** Every number of every measurement is one. */
