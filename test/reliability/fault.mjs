@@ -1,28 +1,41 @@
-// Preloaded into the program (`NODE_OPTIONS=--import`): counts what the process does to files under one folder, and
+// Preloaded into the program (`NODE_OPTIONS=--import`), or loaded by a test that runs commands itself: counts what the process does to files under one folder, and
 // at the n-th such operation kills the process or lets the operation fail, as a full or failing disk would.
 // A write that is struck leaves half of its bytes. SPARSELAW_FAULT is JSON:
 //   { "under": folder, "kind": "count" | "kill" | "vanish" | "slow" | "ENOSPC" | "EACCES" | "EROFS" | "EIO",
 //     "at": 1…, "log": file?, "in": words? }
 // With "count" each operation is appended to `log`. With an error code every later operation that needs space fails
-// as well: a full disk stays full. With "vanish" the whole folder is gone when the operation begins; with "slow"
+// as well, as a full disk stays full; one that needs none (a rename, a removal) fails where it is the n-th, but for
+// want of space. With "vanish" the whole folder is gone when the operation begins; with "slow"
 // every operation takes SLOW_MS more.
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { resolve, sep } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-// Struck is the process whose command line begins with the words of `in`. Its children and threads run unharmed.
-const words = process.argv.slice(2).join(' ');
-const given = JSON.parse(process.env.SPARSELAW_FAULT ?? '{}');
-const isTarget = words.startsWith(given.in ?? '');
-const { under, kind, at = 0, log } = isTarget ? given : {};
-if (isTarget) delete process.env.SPARSELAW_FAULT;
-
 const appendLog = fs.appendFileSync;
 const kill = process.kill.bind(process);
 const remove = fs.rmSync;
 const SLOW_MS = 30;
-let count = 0;
+
+let { under, kind, at = 0, log, count } = { count: 0 };
+
+/** Begins to count, and to strike; without a fault everything goes through. */
+export function arm(fault) {
+  ({ under, kind, at = 0, log, count } = { ...fault, count: 0 });
+}
+
+// Struck is the process whose command line begins with the words of `in`. Its children and threads run unharmed.
+const given = JSON.parse(process.env.SPARSELAW_FAULT ?? 'null');
+if (
+  given &&
+  process.argv
+    .slice(2)
+    .join(' ')
+    .startsWith(given.in ?? '')
+) {
+  arm(given);
+  delete process.env.SPARSELAW_FAULT;
+}
 
 const isWatched = (path) =>
   kind && typeof path === 'string' && (resolve(path) === under || resolve(path).startsWith(under + sep));
@@ -37,7 +50,8 @@ async function strike(name, path, needsSpace = true) {
   }
   if (kind === 'count') appendLog(log, `${process.pid} ${name} ${resolve(path).slice(under.length + 1)}\n`);
   if (kind === 'kill') return count === at ? 'kill' : undefined;
-  return kind !== 'count' && count >= at && needsSpace ? kind : undefined;
+  if (kind === 'count' || count < at) return undefined;
+  return needsSpace || (kind !== 'ENOSPC' && count === at) ? kind : undefined;
 }
 
 const failure = (code, name, path) =>

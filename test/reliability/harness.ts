@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type RandomStream, randomStream } from '../../src/random.js';
 import { type Outcome, sparselaw } from '../cli/cli.js';
+import { sparselawHere } from '../cli/in-process.js';
+import { arm, type Fault } from './fault.mjs';
 
 /** One command whose crashes are studied. */
 export interface Subject {
@@ -16,11 +18,13 @@ export interface Subject {
   struck?: string;
   /** What a user types after a crash, in order; without it the command again. The last must go well. */
   recover?: readonly string[][];
+  /** It refuses to write what is there already, so a kill after its last write leaves nothing to repeat. */
+  writesOnce?: boolean;
   /** What a finished command must leave, whatever happened on the way: a text or hash for each file. */
   result(folder: string): Promise<Record<string, string>>;
 }
 
-export type DiskFault = 'ENOSPC' | 'EACCES' | 'EROFS' | 'EIO';
+export type DiskFault = Extract<Fault['kind'], `E${string}`>;
 
 const PRELOAD = `--import=${pathToFileURL(join(import.meta.dirname, 'fault.mjs')).href}`;
 
@@ -28,21 +32,34 @@ const PRELOAD = `--import=${pathToFileURL(join(import.meta.dirname, 'fault.mjs')
 export const STAYS = { GLIBC_TUNABLES: 'glibc.malloc.hugetlb=0' };
 
 /** Runs the program in a folder; with `fault`, its disk operation number `at` in that folder is struck. */
-export function runWithFault(
-  folder: string,
-  args: string[],
-  fault?: { kind: DiskFault | 'count' | 'kill' | 'vanish' | 'slow'; at?: number; log?: string; in?: string },
-): Promise<Outcome> {
+export type RunWithFault = (folder: string, args: string[], fault?: Omit<Fault, 'under'>) => Promise<Outcome>;
+
+/** In a process of its own. */
+export const runWithFault: RunWithFault = (folder, args, fault) => {
   const env = fault
     ? { ...STAYS, NODE_OPTIONS: PRELOAD, SPARSELAW_FAULT: JSON.stringify({ under: folder, ...fault }) }
     : {};
   return sparselaw([...args, '--quiet'], { cwd: folder, env });
-}
+};
+
+/** In this process, several times faster; nothing can be killed. */
+export const runHereWithFault: RunWithFault = async (folder, args, fault) => {
+  arm(fault && { under: folder, ...fault });
+  try {
+    return await sparselawHere([...args, '--quiet'], { cwd: folder });
+  } finally {
+    arm();
+  }
+};
 
 /** Lets the command recover. @returns what is wrong with what it leaves; undefined when nothing is */
-export async function recovered({ subject, expected }: Study, folder: string): Promise<string | undefined> {
+export async function recovered(
+  { subject, expected }: Study,
+  folder: string,
+  run = runWithFault,
+): Promise<string | undefined> {
   let last: Outcome | undefined;
-  for (const args of subject.recover ?? [subject.args(true)]) last = await runWithFault(folder, args);
+  for (const args of subject.recover ?? [subject.args(true)]) last = await run(folder, args);
   if (last!.status !== 0) return `does not recover: ${last!.stderr}`;
   return difference(expected, await subject.result(folder), leftovers(folder));
 }
@@ -209,22 +226,35 @@ export function difference(
   return left.length > 0 ? `leaves ${left.join(', ')}` : undefined;
 }
 
-/** Fails the command with an error of the disk at operation `at`, checks its one line and that it then recovers. */
+/**
+ * Fails the command with an error of the disk at operation `at`, checks its one line and that it then recovers.
+ * What fails here is tried again in processes: a living one keeps locks and temporary files that a dead one loses.
+ */
 export async function faultTrial(study: Study, kind: DiskFault, at: number): Promise<string | undefined> {
   const { subject, operations } = study;
-  const folder = trialFolder(study, kind);
-  const fault = { kind, at, in: subject.struck };
-  const problem =
-    problemOf(await runWithFault(folder, subject.args(false), fault)) ?? (await recovered(study, folder));
+  const attempt = async (run: RunWithFault) => {
+    const folder = trialFolder(study, kind);
+    const outcome = await run(folder, subject.args(false), { kind, at, in: subject.struck });
+    const problem = problemOf(outcome);
+    // What goes on although something failed must have done all it does.
+    if (problem || outcome.status === 0) return problem ?? (await unfinished(study, folder));
+    return recovered(study, folder, run);
+  };
+  const here = subject.struck === undefined ? await attempt(runHereWithFault) : 'not tried';
+  const problem = here && (await attempt(runWithFault));
   return problem && `${kind} at ${at} (${operations[at - 1]}): ${problem}`;
 }
 
+const unfinished = async ({ subject, expected }: Study, folder: string) =>
+  difference(expected, await subject.result(folder), []);
+
 /** What only tidies up may fail in silence; everything else must say which file, with status 3. */
-function problemOf({ status, stderr }: Outcome): string | undefined {
+function problemOf({ status, stderr }: Outcome, says = /^Error: Cannot (read|write) \S/): string | undefined {
   const message = stderr.replace(/\s*\n?\s*›\s*/g, ' ').trim();
   if (/\n\s+at /.test(stderr)) return `shows a stack: ${stderr}`;
-  if (status !== 0 && status !== 3) return `status ${status}, ${message}`;
-  if (status === 3 && !/^Error: /.test(message)) return `says "${message}"`;
+  // A sweep whose task failed says 4, and the task's log has its line.
+  if (status !== 0 && status !== 3 && status !== 4) return `status ${status}, ${message}`;
+  if (status === 3 && !says.test(message)) return `says "${message}"`;
   return undefined;
 }
 
@@ -236,7 +266,8 @@ export async function vanishTrial(study: Study, at: number): Promise<string | un
   const { subject, operations } = study;
   const folder = trialFolder(study, 'vanish');
   const fault = { kind: 'vanish' as const, at, in: subject.struck };
-  let problem = problemOf(await runWithFault(folder, subject.args(false), fault));
+  // Where an input is gone, or the lock, other words say so.
+  let problem = problemOf(await runWithFault(folder, subject.args(false), fault), /^Error: .*\w/);
   problem ??= await recovered(study, trialFolder(study, 'vanish'));
   return problem && `vanished at ${at} (${operations[at - 1]}): ${problem}`;
 }
@@ -245,10 +276,8 @@ export async function vanishTrial(study: Study, at: number): Promise<string | un
 export async function slowTrial(study: Study): Promise<string | undefined> {
   const { subject, expected } = study;
   const folder = trialFolder(study, 'slow');
-  const { status, stderr } = await runWithFault(folder, subject.args(false), {
-    kind: 'slow',
-    in: subject.struck,
-  });
+  const fault = { kind: 'slow' as const, in: subject.struck };
+  const { status, stderr } = await runWithFault(folder, subject.args(false), fault);
   if (status !== 0) return `on a slow disk: status ${status}, ${stderr}`;
   return difference(expected, await subject.result(folder), leftovers(folder));
 }

@@ -197,6 +197,7 @@ export const SUBJECTS: Subject[] = [
       const name = readdirSync(sparsity).find((each) => each.startsWith('000000000000320.pplp'))!;
       cpSync(join(sparsity, name), join(folder, 'chosen.json'));
     },
+    writesOnce: true,
     args: () => ['export', 'relu', '--from', 'chosen.json', '--out', 'exported'],
     result: async (folder) => filesOf(join(folder, 'exported')),
   },
