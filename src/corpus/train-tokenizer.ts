@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { interruptedError, usageError } from '../errors.js';
+import { engineError, interruptedError, usageError } from '../errors.js';
 import { readJson } from '../io/json.js';
 import { noNative } from './tokenizer.js';
 
@@ -40,7 +41,8 @@ export interface TrainOptions {
  * Learns a byte-level BPE (GPT-2's word pattern, no prefix space) from a UTF-8 file and returns its
  * tokenizer.json: `<|endoftext|>` is id 0, the 256 bytes follow, then merges in the order learnt. A text with
  * too few distinct pairs gives a smaller vocabulary than asked for.
- * @throws SparselawError (status 2) for a vocabulary size out of range
+ * @throws SparselawError (status 2) for a vocabulary size out of range, (4) where memory ran out; an error with the
+ *   system's `code` where a file could not be read or written
  */
 export async function trainTokenizer(textFile: string, options: TrainOptions): Promise<string> {
   checkVocabSize(options.vocabSize);
@@ -78,12 +80,27 @@ function runTrainer(textFile: string, result: string, signal?: AbortSignal): Pro
     child.on('close', (code, killedBy) => {
       if (signal?.aborted) reject(interruptedError('Stopped; nothing was written.', { code: 'interrupted' }));
       else if (code === 0) resolve();
-      else reject(new Error(`training the tokenizer ended with ${killedBy ?? code}: ${errors.trim()}`));
+      else reject(trainingFailure(killedBy, errors.trim()));
     });
   }).finally(() => {
     process.off('exit', stop);
     signal?.removeEventListener('abort', stop);
   });
+}
+
+/** Names of the system's error numbers: the library tells those alone, as `No space left on device (os error 28)`. */
+const ERROR_NAMES = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
+
+function trainingFailure(killedBy: NodeJS.Signals | null, said: string): Error {
+  if (killedBy === 'SIGKILL') {
+    return engineError('Training the tokenizer was ended by SIGKILL: the machine may be out of memory.', {
+      code: 'out-of-memory',
+      suggestions: ['Let it learn from less text with --tokenizer-bytes.'],
+    });
+  }
+  const error = new Error(`training the tokenizer ended early: ${said || killedBy}`);
+  const number = Number(/\(os error (\d+)\)/.exec(said)?.[1]);
+  return Object.assign(error, { code: ERROR_NAMES.get(number) });
 }
 
 function resolveLibrary(): string {

@@ -6,6 +6,7 @@ import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { inputError, type SparselawError } from '../errors.js';
 import { removeStaleTemporaries, temporaryPath } from './atomic.js';
+import { pathExists } from './exists.js';
 import { withFile } from './file-error.js';
 import { printable } from './printable.js';
 
@@ -163,6 +164,16 @@ async function holderOf(path: string): Promise<{ holder: Holder; mtimeMs: number
     }
     throw error;
   }
+}
+
+/** Removes a lock whose holder died with it, where there is one: who holds it alive keeps it. */
+export async function clearDeadLock(path: string): Promise<void> {
+  if (!(await pathExists(path)) || (await lockHolder(path))) return;
+  const held = inputError(`${printable(path)} is held.`, { code: 'locked' });
+  const lock = await takeLock(path, { what: path, held: () => held }).catch((error) => {
+    if (error !== held) throw error;
+  });
+  await lock?.release();
 }
 
 /** The living holder of a lock; undefined where it is free, or its holder dead. */

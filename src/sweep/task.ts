@@ -5,7 +5,7 @@ import { EXIT, inputError, interruptedError, SparselawError } from '../errors.js
 import { runPaths } from '../files/run.js';
 import { pathExists } from '../io/exists.js';
 import { withFile } from '../io/file-error.js';
-import { type Lock, type LockHolder, takeLock } from '../io/lock.js';
+import { clearDeadLock, type Lock, type LockHolder, takeLock } from '../io/lock.js';
 import { printable } from '../io/printable.js';
 import type { OnTrainEvent, TrainEvent } from '../training/events.js';
 import { sweepPaths } from './paths.js';
@@ -64,7 +64,9 @@ export async function runTask(
     if (status.state === 'failed') return 'failed';
     const isTrained = await pathExists(runPaths(sweepPaths(folder).run(id)).done);
     const isMeasured = isTrained && status.measured === measureHash(sweep);
-    if (!isTrained) {
+    // Killed between its last step and its end, training leaves a lock that nobody takes again.
+    if (isTrained) await clearDeadLock(runPaths(sweepPaths(folder).run(id)).lock);
+    else {
       status.measured = null;
       if (!stages.includes('train')) throw notTrained(folder, id);
     }

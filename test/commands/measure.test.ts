@@ -1,5 +1,6 @@
 import {
   copyFile,
+  cp,
   mkdir,
   mkdtemp,
   readdir,
@@ -229,6 +230,23 @@ describe('measure', () => {
       expect(status).toBe(4);
       expect(message).toMatch(/its weights take \d[\d.e+]* GB in float32, but .* has \d[\d.e+]* GB free\.$/);
     });
+  });
+
+  it('measures a checkpoint of ours that lies outside of a run', async () => {
+    const alone = join(folder, 'alone');
+    await cp(checkpoint, alone, { recursive: true });
+    const out = join(folder, 'alone-measured');
+    const args = ['--metric', 'zero', '--data', join(folder, 'corpus'), ...QUICK, '--json'];
+    const found = await sparselaw('measure', alone, '--out', out, ...args);
+    expect(found.status, found.stdout).toBe(0);
+    const [copy] = JSON.parse(found.stdout).measurements;
+    const [own] = JSON.parse((await sparselaw('measure', checkpoint, ...args)).stdout).measurements;
+    expect(copy).toMatchObject({ runId: null, tokens: own.tokens, step: own.step, data: own.data });
+    expect(copy.activationRatio).toBe(own.activationRatio);
+    expect(await readdir(out)).toHaveLength(1);
+    const nothing = await sparselaw('measure', alone, '--metric', 'zero', ...QUICK, '--json');
+    expect(nothing.status).toBe(2);
+    expect(messageOf(nothing)).toMatch(/Nothing to measure .*alone on/);
   });
 
   it('measures the same weights as a foreign folder, placed by a series', async () => {

@@ -76,6 +76,11 @@ describe('training', () => {
     const options = { vocabSize: 300, scratch: folder, signal };
     await expect(trainTokenizer(GIVEN, options)).rejects.toMatchObject({ exitStatus: 6 });
   });
+
+  it("a file that cannot be read or written is told by the system's name of the error", async () => {
+    const training = trainTokenizer(join(folder, 'gone.txt'), { vocabSize: 300, scratch: folder });
+    await expect(training).rejects.toMatchObject({ code: 'ENOENT' });
+  });
 });
 
 describe('what is no tokenizer', () => {

@@ -9,8 +9,15 @@ import { resolveConfig } from '../../src/config.js';
 import { openTokens } from '../../src/corpus/tokens.js';
 import { fitFileSchema, sealFit } from '../../src/files/fit.js';
 import { listCheckpoints } from '../../src/files/run.js';
+import { emptyRow } from '../../src/files/table.js';
+import { fitTable } from '../../src/fit/fit-table.js';
+import { readJson } from '../../src/io/json.js';
 import { readSafetensorsHeader } from '../../src/io/safetensors.js';
 import { randomStream } from '../../src/random.js';
+import { readSources } from '../../src/report/inputs.js';
+import { weightsHash } from '../../src/sparsity/load.js';
+import { resolveTarget } from '../../src/sparsity/targets.js';
+import { writeTable } from '../../src/table/write.js';
 import { train } from '../../src/training/train.js';
 import { TINY, writeTinyCorpus } from '../training/corpus.js';
 
@@ -77,19 +84,60 @@ describe('one flipped bit', () => {
     },
   );
 
-  it('in the values of fit.json is found when it is read', async () => {
+  it('in fit.json is found when it is read, unless every value stays the same', async () => {
     const fits = readFileSync(
       join(import.meta.dirname, '../../reports/sparsing-law/silu-limit-against-scale.fit.json'),
       'utf8',
     );
     const { selfSha256: _, ...body } = fitFileSchema.parse(JSON.parse(fits));
     const path = join(folder, 'fit.json');
-    writeFileSync(path, JSON.stringify(sealFit(body)));
+    const sealed = JSON.stringify(sealFit(body));
+    writeFileSync(path, sealed);
+    const honest = JSON.parse(sealed);
     await eachFlip(path, async (position) => {
-      const text = readFileSync(path, 'utf8');
-      const isRead = () => fitFileSchema.parse(JSON.parse(text));
-      // A changed name of the hash leaves the values as they are.
-      if (text.includes('"selfSha256"')) expect(isRead, `byte ${position}`).toThrow();
+      const read = await readJson(path, fitFileSchema).catch((error) => error);
+      // 1e-7 and 1E-7 are one number.
+      if (!(read instanceof Error)) expect(read, `byte ${position}`).toEqual(honest);
+      else expect(read, `byte ${position}`).toMatchObject({ exitStatus: 3 });
+    });
+  });
+
+  it.each(['table.csv', 'table.parquet'])('in %s is told by fit and report', async (name) => {
+    const path = join(folder, name);
+    const rows = [1, 2, 3, 4, 5].map((tokens) => ({
+      ...emptyRow(),
+      run_id: 'relu',
+      tokens: tokens * 1e6,
+      activation_ratio: 0.3 + 0.01 * tokens,
+    }));
+    await writeTable(path, rows);
+    expect((await readSources([path])).notes).toEqual([]);
+    await eachFlip(path, async (position) => {
+      const said = await readSources([path]).then(
+        ({ notes }) => notes,
+        (error) => [error.message],
+      );
+      expect(said.join(), `byte ${position}`).toContain(name);
+      const fitted = await fitTable(path, { laws: ['constant'], threads: 1 }).then(
+        ({ notices }) => notices,
+        (error) => [error.message],
+      );
+      expect(fitted.join(), `byte ${position}`).toMatch(/was changed|Nothing could be fitted|table\./);
+    });
+  });
+});
+
+describe('weights that are not what was written', () => {
+  it('are not measured either; the tensor is named', async () => {
+    const path = join(checkpoint, 'model.safetensors');
+    const { tensors } = await readSafetensorsHeader(path);
+    const [target] = await resolveTarget(checkpoint);
+    await weightsHash(target!);
+    await eachFlip(path, async (position) => {
+      const error = await weightsHash(target!).catch((thrown) => thrown);
+      expect(error).toMatchObject({ exitStatus: 3, code: 'damaged-checkpoint' });
+      const hit = [...tensors].find(([, { start, bytes }]) => start <= position && position < start + bytes);
+      if (hit) expect(error.message).toContain(hit[0]);
     });
   });
 });
