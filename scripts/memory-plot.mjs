@@ -10,10 +10,12 @@ const rows = ['train', 'measure'].flatMap((command) =>
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line))
-    .flatMap(({ seconds, rss, heapUsed, files }) => [
+    .flatMap(({ seconds, rss, heapUsed, files, tensors, deviceBytes }) => [
       { command, seconds, what: 'resident (MB)', value: rss / 2 ** 20 },
       { command, seconds, what: 'JavaScript heap (MB)', value: heapUsed / 2 ** 20 },
       { command, seconds, what: 'open files', value: files },
+      { command, seconds, what: 'tensors on the device', value: tensors },
+      { command, seconds, what: 'device memory (kB)', value: deviceBytes / 2 ** 10 },
     ]),
 );
 const spec = {

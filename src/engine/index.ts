@@ -1,3 +1,4 @@
+import { channel } from 'node:diagnostics_channel';
 import type { Tensor } from '@tensorflow/tfjs-core';
 
 /** Engines by name; `cpu` (tfjs's plain JavaScript backend) is the slow reference that tests compare with. */
@@ -135,6 +136,15 @@ const openers: Record<EngineName, Opener> = {
  * @throws SparselawError (status 4) when the engine cannot run here.
  */
 export async function openEngine(choice: EngineChoice, options: EngineOptions = {}): Promise<Engine> {
+  const engine = await open(choice, options);
+  opened.publish(engine);
+  return engine;
+}
+
+/** Tells whoever watches the process, as a profiler does, which engine it works with. */
+const opened = channel('sparselaw:engine');
+
+async function open(choice: EngineChoice, options: EngineOptions): Promise<Engine> {
   if (choice !== 'auto') return openers[choice](options);
   const { openAuto } = await import('./auto.js');
   return openAuto((name, narrowed) => openers[name](narrowed), options);

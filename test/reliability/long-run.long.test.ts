@@ -12,6 +12,9 @@ const CHECKPOINTS = 1_000;
 /** Above what the heap and the plugin's pools need to settle: a thousand forgotten checkpoints would be more. */
 const GROWTH_MEGABYTES = 24;
 
+/** A thousand checkpoints are never opened together. */
+const MAX_FILES = 100;
+
 const folder = mkdtempSync(join(tmpdir(), 'sparselaw-long-'));
 const kept = process.env.SPARSELAW_TEST_KEEP;
 afterAll(() => {
@@ -25,6 +28,9 @@ interface Sample {
   rss: number;
   heapUsed: number;
   files: number;
+  /** On the engine's device. */
+  tensors: number;
+  deviceBytes: number;
 }
 
 /** Runs a command and samples it. */
@@ -43,7 +49,7 @@ async function sampled(name: string, args: string[]): Promise<Sample[]> {
 /** What is left after a collection: between two of them V8 lets the heap grow as it likes. */
 const floor = (samples: Sample[], key: keyof Sample) => Math.min(...samples.map((sample) => sample[key]));
 
-/** Between its second fifth and its last, memory and open files stay. */
+/** Between its second fifth and its last, memory, open files and what the device holds stay. */
 function expectFlat(samples: Sample[]): void {
   const fifth = Math.floor(samples.length / 5);
   expect(fifth).toBeGreaterThan(3);
@@ -53,7 +59,10 @@ function expectFlat(samples: Sample[]): void {
     console.log(`${key}: ${(growth / 2 ** 20).toFixed(1)} MB in ${samples.at(-1)!.seconds.toFixed(0)} s`);
     expect(growth / 2 ** 20).toBeLessThan(GROWTH_MEGABYTES);
   }
-  expect(floor(late, 'files')).toBe(floor(early, 'files'));
+  for (const key of ['files', 'tensors', 'deviceBytes'] as const)
+    expect(floor(late, key), key).toBe(floor(early, key));
+  expect(Math.max(...samples.map(({ files }) => files))).toBeLessThan(MAX_FILES);
+  expect(Math.max(...late.map(({ tensors }) => tensors))).toBeGreaterThan(0);
 }
 
 it('ten thousand steps and a thousand measured checkpoints take no more memory at the end than at the beginning', async () => {

@@ -33,8 +33,8 @@ function kindOf(code: number, text: string, doing: string): Kind {
       suggestions: ['Keep the program with --dump-program DIR and look at the line named above.'],
     };
   }
-  if (code === 12) return { code: 'plugin-unimplemented', suggestions: [] };
-  return { code: 'plugin-error', suggestions: [] };
+  const suggestions = ['sparselaw doctor'];
+  return { code: code === 12 ? 'plugin-unimplemented' : 'plugin-error', suggestions };
 }
 
 /** What a plugin answered, as an error of status 4: `doing` says in words what was asked of it. */

@@ -51,15 +51,25 @@ export function openLibrary(path: string, { global = false } = {}): LibraryHandl
   const dlopen = process_.func('void *dlopen(const char *path, int flags)');
   const dlerror = process_.func('const char *dlerror()');
   if (!dlopen(path, RTLD_NOW | FLAGS.noDelete | (global ? FLAGS.global : 0))) {
-    throw engineError(`${path} cannot be loaded as a shared library: ${dlerror() ?? 'no reason given'}.`, {
+    const why: string = dlerror() ?? 'no reason given';
+    throw engineError(`${path} cannot be loaded as a shared library: ${why}.`, {
       code: 'plugin-unloadable',
-      suggestions: [
-        'sparselaw engine install xla-cpu',
-        'Unset SPARSELAW_PJRT_PLUGIN if it names the wrong file.',
-      ],
+      suggestions: [...suggestionsFor(path, why)],
     });
   }
   return koffi.load(path);
+}
+
+/** The loader names either the file itself or a library that it needs. */
+function suggestionsFor(path: string, why: string): readonly string[] {
+  const missing = /^(\S+): cannot open shared object file/.exec(why)?.[1];
+  if (missing !== undefined && missing !== path) {
+    return [
+      `Install what brings ${missing}, or put its folder into LD_LIBRARY_PATH.`,
+      'sparselaw engine install xla-cuda12 (or xla-cuda13) brings the libraries of CUDA along; xla-cpu needs none.',
+    ];
+  }
+  return ['sparselaw engine install xla-cpu', 'Unset SPARSELAW_PJRT_PLUGIN if it names the wrong file.'];
 }
 
 /** `fcntl.h`'s command that sets a file's flags. */
