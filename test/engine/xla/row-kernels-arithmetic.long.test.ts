@@ -1,6 +1,7 @@
 import { describe, it } from 'vitest';
 import { DEFAULT_CUT } from '../../../src/engine/xla/kernel-choice.js';
-import { CUTS, compareOn, DRAWS, WORKS } from './kernel-works.js';
+import { DRAWS, WORKS } from './kernel-programs.js';
+import { CUTS, compareOn } from './kernel-works.js';
 
 describe('the arithmetic of kernels for rows', () => {
   const works = Object.entries(WORKS);

@@ -3,7 +3,8 @@ import type { Node } from '../../../src/engine/xla/graph.js';
 import { DEFAULT_CUT } from '../../../src/engine/xla/kernel-choice.js';
 import { fuseRows } from '../../../src/engine/xla/row-kernels.js';
 import { evaluate } from './evaluate.js';
-import { compareOn, operandsOf, record, WORKS } from './kernel-works.js';
+import { operandsOf, record, WORKS } from './kernel-programs.js';
+import { compareOn } from './kernel-works.js';
 
 /** More shapes, cuts and values: row-kernels-arithmetic.long.test.ts. */
 describe('the arithmetic of kernels for rows', () => {

@@ -5,7 +5,7 @@ import { add, convert, multiply, reduce, scalarLike, unary } from '../../../src/
 import { fuseTensors } from '../../../src/engine/xla/tensor-kernels.js';
 import { sizeOf } from '../../../src/engine/xla/types.js';
 import { evaluate } from './evaluate.js';
-import { draws } from './kernel-works.js';
+import { draws } from './kernel-programs.js';
 
 const SMALL = {
   casts: { lanesAtOnce: 64, rowsOfInstance: 1, warps: 4 },

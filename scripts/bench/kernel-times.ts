@@ -1,0 +1,306 @@
+// Each kernel of our own against XLA's own form, on a GPU: whether it gives the same, and how long it takes.
+//   npx tsc -p tsconfig.test.json --noEmit false --outDir dist-bench
+//   node dist-bench/scripts/bench/kernel-times.js [--kinds norms,losses,…] [--all-cuts] [--device cuda]
+// One JSON line for each kind, shape and cut: microseconds (median of the rounds; XLA's beside them, timed in turn),
+// what the memory traffic alone would take at 4.8 TB/s, and the largest difference: of finite values, as a share of the
+// larger one (bfloat16 has 8 digits: 0.004 is one in the last); `unlike`: values of which one is not finite alone. Then
+// hostile values on odd shapes, where only the differences count.
+import { parseArgs } from 'node:util';
+import { findPlugin } from '../../src/engine/install/index.js';
+import { createGraph, type Node } from '../../src/engine/xla/graph.js';
+import {
+  type Cut,
+  KERNEL_KINDS,
+  type KernelKind,
+  STARTING_CUTS,
+} from '../../src/engine/xla/kernel-choice.js';
+import { openPlugin } from '../../src/engine/xla/open.js';
+import { add, convert, multiply, reduce } from '../../src/engine/xla/ops.js';
+import type { PjrtBuffer, PjrtClient, PjrtExecutable } from '../../src/engine/xla/pjrt/index.js';
+import { fuseRows } from '../../src/engine/xla/row-kernels.js';
+import { emitModule } from '../../src/engine/xla/stablehlo.js';
+import { fuseTensors } from '../../src/engine/xla/tensor-kernels.js';
+import { CANDIDATES } from '../../src/engine/xla/tune.js';
+import { sizeOf, type TensorType } from '../../src/engine/xla/types.js';
+import { DRAWS, draws, ELEMENTS, WORKS, type Work } from '../../test/engine/xla/kernel-programs.js';
+
+const { values: flags } = parseArgs({
+  options: {
+    kinds: { type: 'string', default: KERNEL_KINDS.join(',') },
+    device: { type: 'string', default: 'cuda' },
+    'all-cuts': { type: 'boolean', default: false },
+    small: { type: 'boolean', default: false },
+    rounds: { type: 'string', default: '7' },
+  },
+});
+const BANDWIDTH = 4.8e12;
+/** A program holds the work so often, on operands of its own each, so that what a call costs the host is shared. */
+const REPEATS = 8;
+/** Executions of a round. */
+const CALLS = 20;
+
+interface Case {
+  readonly kind: KernelKind;
+  readonly what: string;
+  readonly types: readonly TensorType[];
+  record(parameters: Node[]): Node[];
+  /** Bytes read and written by one pass over operands and results. */
+  readonly bytes: number;
+}
+
+const bytesOf = ({ element, shape }: TensorType) => sizeOf(shape) * (element === 'bf16' ? 2 : 4);
+
+/** The same work on several sets of operands. */
+function repeated(types: readonly TensorType[], record: (parameters: Node[]) => Node[], times: number) {
+  const graph = createGraph();
+  const parameters = Array.from({ length: times * types.length }, (_, index) =>
+    graph.add({ op: 'parameter', index, name: `p${index}`, type: types[index % types.length]! }),
+  );
+  const results = Array.from({ length: times }, (_, i) =>
+    record(parameters.slice(i * types.length, (i + 1) * types.length)),
+  ).flat();
+  return { parameters, results };
+}
+
+function rowCase(kind: KernelKind, work: Work, rows: number, width: number): Case {
+  const shapes = { rows: [rows, width], gain: [width], ids: [rows], scale: [rows, 1] };
+  const types = work.takes.map((what): TensorType => ({ element: ELEMENTS[what], shape: shapes[what] }));
+  const record = (parameters: Node[]) => work.record(...parameters);
+  const { results } = repeated(types, record, 1);
+  const bytes = [...types, ...results.map(({ type }) => type)].reduce((sum, type) => sum + bytesOf(type), 0);
+  return { kind, what: `${rows}x${width}`, types, record, bytes };
+}
+
+/** Weights of a network: `layers` times four of [D, D] and three of [D, F]. */
+function tensorCase(kind: 'casts' | 'squares', layers: number, width: number, ff: number): Case {
+  const shapes = Array.from({ length: layers }, () => [
+    ...Array.from({ length: 4 }, () => [width, width]),
+    ...[
+      [ff, width],
+      [ff, width],
+      [width, ff],
+    ],
+  ]).flat();
+  const element = kind === 'casts' ? 'f32' : 'bf16';
+  const types = shapes.map((shape): TensorType => ({ element, shape }));
+  const record = (parameters: Node[]) => {
+    if (kind === 'casts') return parameters.map((x) => convert(x, 'bf16'));
+    const squares = parameters.map((stored) => {
+      const x = convert(stored, 'f32');
+      return reduce('add', multiply(x, x), [0, 1]);
+    });
+    return [squares.reduce(add)];
+  };
+  const read = types.reduce((sum, type) => sum + bytesOf(type), 0);
+  const bytes = kind === 'casts' ? read * 1.5 : read;
+  return { kind, what: `${shapes.length} tensors, ${layers}x${width}x${ff}`, types, record, bytes };
+}
+
+async function compile(client: PjrtClient, each: Case, times: number, cut: Cut | undefined) {
+  const plain = repeated(each.types, each.record, times);
+  // A processor takes none: a rehearsal compares XLA's form with itself.
+  const choose = () => (flags.device === 'cpu' ? undefined : cut);
+  const fused = fuseTensors(fuseRows(plain, choose), choose);
+  const text = emitModule(
+    fused.parameters.map((node, i) => ({ node, name: `p${i}` })),
+    fused.results.map((node, i) => ({ node, name: `r${i}` })),
+    { name: 'kernels' },
+  );
+  const calls = text.split('xla.gpu.triton').length - 1;
+  const spec = ({ type }: Node) => ({ elementType: type.element, shape: type.shape });
+  const source = {
+    name: 'kernels',
+    text,
+    inputs: fused.parameters.map(spec),
+    outputs: fused.results.map(spec),
+  };
+  return { calls, executable: await client.compile({ ...source, donated: [] }, { cache: false }) };
+}
+
+const wideType = (type: TensorType): TensorType => ({
+  ...type,
+  element: type.element === 'i32' ? 'i32' : 'f32',
+});
+
+/** What makes operands of the case's element types from float32. */
+const preparation = (client: PjrtClient, each: Case) =>
+  compile(
+    client,
+    {
+      ...each,
+      types: each.types.map(wideType),
+      record: (all) => all.map((x, i) => convert(x, each.types[i]!.element)),
+    },
+    1,
+    undefined,
+  );
+
+/** So many values are drawn for an operand, and repeated. */
+const DRAWN = 2 ** 13;
+
+/** Sets of operands on the device. */
+async function operands(
+  client: PjrtClient,
+  each: Case,
+  prepare: PjrtExecutable,
+  times: number,
+  draw: keyof typeof DRAWS,
+): Promise<PjrtBuffer[]> {
+  const sets: PjrtBuffer[] = [];
+  for (let set = 0; set < times; set++) {
+    const uploaded = each.types.map(wideType).map(({ element, shape }, i) => {
+      const length = sizeOf(shape);
+      if (element === 'i32') {
+        const width = each.types[0]!.shape[1]!;
+        return client.upload(
+          Int32Array.from({ length }, (_, k) => (k * 31) % width),
+          'i32',
+          shape,
+        );
+      }
+      const own = i === 0 || each.types.length > 8 ? draw : 'ordinary values';
+      const some = draws(Math.min(length, DRAWN), own, 'f32', set * 100 + i);
+      const values = new Float32Array(length);
+      for (let from = 0; from < length; from += DRAWN) values.set(some.subarray(0, length - from), from);
+      return client.upload(values, 'f32', shape);
+    });
+    sets.push(...prepare.execute(uploaded));
+    await sets.at(-1)!.ready();
+    for (const buffer of uploaded) buffer.dispose();
+  }
+  return sets;
+}
+
+async function difference(own: PjrtBuffer[], plain: PjrtBuffer[]) {
+  let [largest, unlike] = [0, 0];
+  for (const [i, buffer] of own.entries()) {
+    const [a, b] = [await floats(buffer), await floats(plain[i]!)];
+    for (const [k, x] of a.entries()) {
+      const y = b[k]!;
+      if (Number.isFinite(x) && Number.isFinite(y)) {
+        const size = Math.max(Math.abs(x), Math.abs(y), 1e-3);
+        largest = Math.max(largest, Math.abs(x - y) / size);
+      } else if (!Object.is(x, y)) unlike += 1;
+    }
+  }
+  return { largestDifference: +largest.toPrecision(3), unlike };
+}
+
+async function floats(buffer: PjrtBuffer): Promise<Float32Array> {
+  const values = await buffer.read();
+  if (!(values instanceof Uint16Array)) return values as Float32Array;
+  const bits = Uint32Array.from(values, (x) => x << 16);
+  return new Float32Array(bits.buffer);
+}
+
+async function microseconds(
+  client: PjrtClient,
+  program: PjrtExecutable,
+  inputs: PjrtBuffer[],
+): Promise<number> {
+  const started = performance.now();
+  for (let call = 0; call < CALLS; call++) {
+    await client.room();
+    const results = program.execute(inputs);
+    if (call === CALLS - 1) await results.at(-1)!.ready();
+    for (const buffer of results) buffer.dispose();
+  }
+  return ((performance.now() - started) * 1000) / CALLS / REPEATS;
+}
+
+const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
+
+async function measure(client: PjrtClient, each: Case, cuts: readonly Cut[]): Promise<void> {
+  const prepare = (await preparation(client, each)).executable;
+  const inputs = await operands(client, each, prepare, REPEATS, 'ordinary values');
+  const plain = await compile(client, each, REPEATS, undefined);
+  const expected = plain.executable.execute(inputs);
+  for (const cut of cuts) {
+    const own = await compile(client, each, REPEATS, cut);
+    const actual = own.executable.execute(inputs);
+    const found = await difference(actual, expected);
+    for (const buffer of actual) buffer.dispose();
+    const times: [number[], number[]] = [[], []];
+    for (let round = 0; round < Number(flags.rounds); round++) {
+      times[0].push(await microseconds(client, own.executable, inputs));
+      times[1].push(await microseconds(client, plain.executable, inputs));
+    }
+    own.executable.dispose();
+    const [microsecondsOwn, microsecondsXla] = times.map((all) => +median(all).toFixed(2));
+    const bandwidthMicroseconds = +((each.bytes / BANDWIDTH) * 1e6).toFixed(2);
+    const { kind, what } = each;
+    console.log(
+      JSON.stringify({
+        ...{ kind, what, cut, calls: own.calls, microseconds: microsecondsOwn, microsecondsXla },
+        ...{ bandwidthMicroseconds, ...found },
+      }),
+    );
+  }
+  for (const buffer of [...inputs, ...expected]) buffer.dispose();
+  plain.executable.dispose();
+  prepare.dispose();
+}
+
+async function check(client: PjrtClient, each: Case): Promise<void> {
+  const prepare = (await preparation(client, each)).executable;
+  const own = await compile(client, each, 1, STARTING_CUTS[each.kind]);
+  const plain = await compile(client, each, 1, undefined);
+  for (const draw of Object.keys(DRAWS)) {
+    const inputs = await operands(client, each, prepare, 1, draw);
+    const [actual, expected] = [own.executable.execute(inputs), plain.executable.execute(inputs)];
+    const found = await difference(actual, expected);
+    const { kind, what } = each;
+    console.log(JSON.stringify({ kind, what, values: draw, calls: own.calls, ...found }));
+    for (const buffer of [...inputs, ...actual, ...expected]) buffer.dispose();
+  }
+  for (const program of [prepare, own.executable, plain.executable]) program.dispose();
+}
+
+const ROWS: [KernelKind, Work][] = [
+  ['norms', WORKS.norm],
+  ['normGradients', WORKS.normGradient],
+  ['losses', WORKS.loss],
+];
+/** Sizes A (and C, whose rows are the same), B; or something that a processor does in a moment. */
+const SIZES = flags.small
+  ? [{ rows: 512, width: 64, vocabulary: 128, layers: 1, ff: 96 }]
+  : [
+      { rows: 16_384, width: 768, vocabulary: 4096, layers: 4, ff: 2048 },
+      { rows: 32_768, width: 256, vocabulary: 4096, layers: 8, ff: 768 },
+    ];
+const kinds = flags.kinds.split(',');
+const wanted = (kind: KernelKind) => kinds.includes(kind);
+const client = await openPlugin(await findPlugin(flags.device === 'cpu' ? 'cpu' : 'cuda'), {
+  xla_allow_excess_precision: false,
+});
+const attempt = async (each: Case, run: () => Promise<void>) =>
+  run().catch((error: Error) =>
+    console.log(JSON.stringify({ kind: each.kind, what: each.what, failed: error.message.slice(0, 500) })),
+  );
+for (const { rows, width, vocabulary, layers, ff } of SIZES) {
+  const cases = [
+    ...ROWS.map(([kind, work]) => rowCase(kind, work, rows, kind === 'losses' ? vocabulary : width)),
+    ...(['squares', 'casts'] as const).map((kind) => tensorCase(kind, layers, width, ff)),
+  ];
+  for (const each of cases.filter(({ kind }) => wanted(kind))) {
+    const cuts = flags['all-cuts'] ? CANDIDATES[each.kind] : [STARTING_CUTS[each.kind]];
+    await attempt(each, () => measure(client, each, cuts));
+  }
+}
+const odd = [
+  ...ROWS.flatMap(([kind, work]) =>
+    [
+      [512, 16],
+      [513, 33],
+      [1031, 100],
+      [700, 2000],
+      [517, 4096],
+    ].map(([rows, width]) => rowCase(kind, work, rows!, width!)),
+  ),
+  ...(['squares', 'casts'] as const).flatMap((kind) => [
+    tensorCase(kind, 1, 1, 3),
+    tensorCase(kind, 9, 33, 65),
+  ]),
+];
+for (const each of odd.filter(({ kind }) => wanted(kind))) await attempt(each, () => check(client, each));
+await client.close();
