@@ -80,7 +80,8 @@ async function staticPage(
     const figures: Html[] = [];
     for (const chart of group.charts.slice(0, extent.charts)) {
       const { spec, note } = thinned(withoutLegend(chart), extent.drawn);
-      const drawing = raw(compactSvg(await renderSvg(themed(spec), STATIC_WIDTH)));
+      const svg = await renderSvg(themed(spec), { width: STATIC_WIDTH, prefix: `${chart.name}-` });
+      const drawing = raw(compactSvg(svg));
       const shown = {
         ...chart,
         caption: `${chart.caption}${note}`,

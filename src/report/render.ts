@@ -3,17 +3,36 @@ import type { Chart, Spec } from './chart.js';
 /** Width of a picture that stands alone, in CSS pixels. */
 export const FIGURE_WIDTH = 720;
 
-/** A chart as SVG text, the same bytes every time: Vega without a browser estimates the widths of words. */
-export async function renderSvg(spec: Spec, width = FIGURE_WIDTH): Promise<string> {
+/**
+ * A chart as SVG text, the same bytes every time: Vega without a browser estimates the widths of words.
+ * @param options.prefix begins the names of clips and gradients, which the pictures of one page must not share
+ */
+export async function renderSvg(
+  spec: Spec,
+  { width = FIGURE_WIDTH, prefix = '' }: { width?: number; prefix?: string } = {},
+): Promise<string> {
   const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')]);
   const fixed = { ...spec, width } as unknown as Parameters<typeof compile>[0];
   const runtime = vega.parse(compile(fixed).spec);
   const view = new vega.View(runtime, { renderer: 'none' });
   try {
-    return await view.toSVG();
+    return numberedAnew(await view.toSVG(), prefix);
   } finally {
     view.finalize();
   }
+}
+
+/** Vega numbers clips and gradients through all pictures of a process: here each picture begins at 0. */
+function numberedAnew(svg: string, prefix: string): string {
+  const numbers = new Map<string, number>();
+  const rename = (name: string) => {
+    if (!numbers.has(name)) numbers.set(name, numbers.size);
+    return `${prefix}${name.replace(/\d+/, String(numbers.get(name)))}`;
+  };
+  // Only inside tags, so that no text changes.
+  return svg.replace(/<[a-z][^>]*>/g, (tag) =>
+    tag.replace(/(?<= id="|="url\(#)(?:clip|gradient_)\d+(?=[")])/g, rename),
+  );
 }
 
 /** The spec as the page draws it: a legend of buttons stands above the chart, so the drawn one is left out. */

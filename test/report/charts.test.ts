@@ -22,6 +22,16 @@ describe.each(Object.entries(SAMPLES))('chart %s', (name, chart) => {
     await expect(`${svg}\n`).toMatchFileSnapshot(resolve(root, `fixtures/report/${name}.svg`));
   });
 
+  it('names its clips by itself and the page’s prefix, whatever was drawn before', async () => {
+    const names = async (prefix?: string) =>
+      [...(await renderSvg(chart.spec, { prefix })).matchAll(/ id="([^"]+)"|="url\(#([^)]+)\)"/g)].map(
+        ([, defined, used]) => defined ?? used!,
+      );
+    const alone = await names();
+    expect(await names()).toEqual(alone);
+    expect(await names(`${name}-`)).toEqual(alone.map((each) => `${name}-${each}`));
+  });
+
   it('compiles without a warning', () => {
     const warnings: unknown[] = [];
     const note = (...args: readonly unknown[]) => {
