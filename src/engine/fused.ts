@@ -24,6 +24,11 @@ const INPUTS = {
   RowLosses: 1,
   /** softmax(q·kᵀ·scale)·v of each head, position t seeing those up to t: all [B, T, H, D]; attribute `scale`. */
   MaskedAttention: 3,
+  /**
+   * From x [B·T, D] and the weights of queries, keys and values, [D, D] each, to the heads' mixes [B·T, D]: Llama's
+   * rotation, then `MaskedAttention`; attributes `length` T, `heads`, `theta`, `scale`.
+   */
+  SelfAttention: 4,
 } as const;
 
 type Attributes = Readonly<Record<string, number>>;

@@ -39,8 +39,11 @@ export function forward(shape: ModelShape, params: Parameters, tokens: Tensor, t
 /** The final norm's output, [B·T, D]: `forward` without its head, for callers that take the logits in pieces. */
 export function hiddenStates(shape: ModelShape, params: Parameters, tokens: Tensor, tap?: NeuronTap): Tensor {
   const [batch, length] = tokens.shape as [number, number];
-  const rotate = rotation(rotaryTables(inverseFrequencies(shape.ropeTheta, shape.headDim), length));
-  const bias = causalBias(length);
+  // All layers share them, where they are needed at all.
+  const rotate = lazily(() =>
+    rotation(rotaryTables(inverseFrequencies(shape.ropeTheta, shape.headDim), length)),
+  );
+  const bias = lazily(() => causalBias(length));
   const { mup } = shape;
   const blockScale = mup ? mup.scaleDepth / Math.sqrt(shape.layers) : 1;
 
@@ -76,16 +79,23 @@ function selfAttention(
   weight: Weights,
   x: Tensor,
   [batch, length]: [number, number],
-  rotate: Rotation,
-  bias: Tensor,
+  rotate: () => Rotation,
+  bias: () => Tensor,
 ): Tensor {
   const { heads, kvHeads, headDim } = shape;
+  const scale = 1 / Math.sqrt(headDim);
+  const weights = ['q_proj', 'k_proj', 'v_proj'].map((part) => weight(`self_attn.${part}`));
+  const whole =
+    heads === kvHeads && heads * headDim === shape.width
+      ? fused('SelfAttention', [x, ...weights], { length, heads, theta: shape.ropeTheta, scale })
+      : undefined;
+  if (whole) return linear(whole, weight('self_attn.o_proj'));
   const project = (part: string, count: number) =>
     reshape(linear(x, weight(part)), [batch, length, count, headDim]);
-  const q = rotate(project('self_attn.q_proj', heads));
-  const k = rotate(project('self_attn.k_proj', kvHeads));
+  const q = rotate()(project('self_attn.q_proj', heads));
+  const k = rotate()(project('self_attn.k_proj', kvHeads));
   const v = project('self_attn.v_proj', kvHeads);
-  const mixed = causalAttention(q, k, v, 1 / Math.sqrt(headDim), bias);
+  const mixed = causalAttention(q, k, v, scale, bias());
   return linear(mixed, weight('self_attn.o_proj'));
 }
 
@@ -112,5 +122,14 @@ export const linear = (x: Tensor, weight: Tensor): Tensor => matMul(x, weight, f
 export const rmsNorm = (x: Tensor, gain: Tensor, epsilon: number): Tensor =>
   fused('RmsNorm', [x, gain], { epsilon }) ??
   mul(mul(x, rsqrt(add(mean(square(x), -1, true), epsilon))), gain);
+
+/** What is made at its first use. */
+function lazily<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}
 
 const scaled = (x: Tensor, factor: number): Tensor => (factor === 1 ? x : mul(x, factor));

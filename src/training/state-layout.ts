@@ -1,4 +1,4 @@
-import { concat, reshape, split, type Tensor } from '@tensorflow/tfjs-core';
+import { concat, reshape, split, stack, type Tensor, unstack } from '@tensorflow/tfjs-core';
 import type { Engine } from '../engine/index.js';
 import type { HostParameters } from '../model/fold-mup.js';
 import type { AdamwOptions, TensorMap } from './adamw.js';
@@ -51,12 +51,27 @@ interface Part {
   readonly size: number;
 }
 
-/** Parameters that AdamW treats alike lie one after the other in one tensor. */
+/** Parameters that AdamW treats alike lie one after the other in one tensor, [rows, width]. */
 interface Group {
   readonly parts: Part[];
   readonly decays: boolean;
   readonly factor: number;
 }
+
+/**
+ * The last axis that most parts have, where it divides them all: those lie there as they are, without an op to give
+ * them their shape or take it away.
+ */
+function widthOf(parts: readonly Part[]): number {
+  const lasts = parts.map(({ shape }) => shape.at(-1) ?? 1);
+  const count = (width: number) => lasts.filter((last) => last === width).length;
+  const commonest = lasts.reduce((a, b) => (count(b) > count(a) ? b : a));
+  return parts.every(({ size }) => size % commonest === 0) ? commonest : 1;
+}
+
+/** Vectors of one length: each is a row. */
+const areRows = (parts: readonly Part[]): boolean =>
+  parts.every(({ shape, size }) => shape.length === 1 && size === parts[0]!.size);
 
 /**
  * One flat tensor for all parameters with the same decay and learning rate factor. Where every op costs host time
@@ -81,8 +96,8 @@ export function flatLayout(shapes: Shapes, optimiser: AdamwOptions): StateLayout
     },
     upload: (engine, values) =>
       forEach(({ parts }) => {
-        const joined = join(parts, values);
-        return engine.upload({ dtype: 'float32', shape: [joined.length], values: joined });
+        const [joined, width] = [join(parts, values), widthOf(parts)];
+        return engine.upload({ dtype: 'float32', shape: [joined.length / width, width], values: joined });
       }),
     download: async (tensors) => {
       const values: Record<string, Float32Array> = {};
@@ -95,10 +110,13 @@ export function flatLayout(shapes: Shapes, optimiser: AdamwOptions): StateLayout
     parametersOf: (tensors) => {
       const parameters: Record<string, Tensor> = {};
       for (const [key, { parts }] of groups) {
-        const pieces = split(
-          tensors[key]!,
-          parts.map(({ size }) => size),
-        );
+        const width = widthOf(parts);
+        const pieces = areRows(parts)
+          ? unstack(tensors[key]!)
+          : split(
+              tensors[key]!,
+              parts.map(({ size }) => size / width),
+            );
         for (const [i, { name, shape }] of parts.entries()) {
           parameters[name] = reshape(pieces[i]!, [...shape]);
         }
@@ -106,7 +124,11 @@ export function flatLayout(shapes: Shapes, optimiser: AdamwOptions): StateLayout
       return Object.fromEntries(Object.keys(shapes).map((name) => [name, parameters[name]!]));
     },
     layOut: (gradients) =>
-      forEach(({ parts }) => concat(parts.map(({ name, size }) => reshape(gradients[name]!, [size])))),
+      forEach(({ parts }) => {
+        if (areRows(parts)) return stack(parts.map(({ name }) => gradients[name]!));
+        const width = widthOf(parts);
+        return concat(parts.map(({ name, size }) => reshape(gradients[name]!, [size / width, width])));
+      }),
   };
 }
 

@@ -50,8 +50,8 @@ const wantsLog = () => Number(process.env.TF_CPP_MIN_LOG_LEVEL ?? 2) < 2;
  */
 function restoreUtilities(require: NodeJS.Require): void {
   const util = require('node:util') as Record<string, unknown>;
-  util.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
-  util.isArray ??= Array.isArray;
+  util.isNullOrUndefined = (value: unknown) => value === null || value === undefined;
+  util.isArray = Array.isArray;
 }
 
 /**

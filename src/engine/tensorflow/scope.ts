@@ -10,6 +10,10 @@ export interface Scope {
   readonly made: Set<number>;
 }
 
+/** Numbers that a kernel is called with. */
+export type Attributes = Readonly<Record<string, number>>;
+export type Kernel = (scope: Scope, attributes: Attributes, ...inputs: Handle[]) => readonly Handle[];
+
 /**
  * Runs TensorFlow's ops one after the other without tfjs's bookkeeping of each, which costs the host more than the op.
  * @returns the handles that `body` returns, as tensors of the backend
@@ -181,3 +185,20 @@ export function reshaped(scope: Scope, x: Handle, shape: readonly number[]): Han
   const attributes = [type(scope, 'T', x.dtype), type(scope, 'Tshape', scope.backend.binding.TF_INT32)];
   return op(scope, 'Reshape', [x, list(scope, shape)], attributes);
 }
+
+/** Equally long parts of an axis. */
+export function divided(scope: Scope, x: Handle, axis: number, count: number): Handle[] {
+  const attributes = [
+    { name: 'num_split', type: scope.backend.binding.TF_ATTR_INT, value: count },
+    type(scope, 'T', x.dtype),
+  ];
+  return ops(scope, 'Split', [integers(scope, [axis], []), x], attributes, count);
+}
+
+/** x·cos + (x with the halves of its last axis swapped)·sin; −1 turns back: the swap takes sin to −sin. */
+export const turned = (scope: Scope, sign: 1 | -1, x: Handle, cos: Handle, sin: Handle): Handle => {
+  const last = x.shape.length - 1;
+  const swapped = rolled(scope, x, x.shape[last]! / 2, last);
+  const name = sign === 1 ? 'AddV2' : 'Sub';
+  return binary(scope, name, binary(scope, 'Mul', x, cos), binary(scope, 'Mul', swapped, sin));
+};

@@ -5,7 +5,7 @@ import { openTensorflow } from '../../../src/engine/tensorflow/index.js';
 import { attention, causalAttention, causalBias } from '../../../src/model/attention.js';
 import { tokenLosses } from '../../../src/model/losses.js';
 import { inverseFrequencies, rotaryTables, rotate, rotation } from '../../../src/model/rope.js';
-import { rmsNorm } from '../../../src/model/transformer.js';
+import { linear, rmsNorm } from '../../../src/model/transformer.js';
 import { randomStream } from '../../../src/random.js';
 
 beforeAll(async () => {
@@ -25,12 +25,12 @@ function resultAndGradients(form: Form, shapes: readonly number[][]): Float32Arr
   });
 }
 
-function expectSame(actual: Float32Array[], wanted: Float32Array[]): void {
+function expectSame(actual: Float32Array[], wanted: Float32Array[], tolerance = 2e-6): void {
   expect(actual.map(({ length }) => length)).toEqual(wanted.map(({ length }) => length));
   for (const [i, values] of actual.entries()) {
     const largest = Math.max(...wanted[i]!.map(Math.abs));
     const worst = Math.max(...values.map((value, j) => Math.abs(value - wanted[i]![j]!)));
-    expect(worst / largest, i === 0 ? 'result' : `gradient ${i}`).toBeLessThan(2e-6);
+    expect(worst / largest, i === 0 ? 'result' : `gradient ${i}`).toBeLessThan(tolerance);
   }
 }
 
@@ -79,20 +79,44 @@ describe('a fused kernel equals the plain form, gradients included', () => {
       resultAndGradients((q, k, v) => attention(q!, k!, v!, 0.5, bias), shapes),
     );
   });
+
+  it.each([5, 256])('SelfAttention over %i positions', (length) => {
+    const [rows, heads, headDim] = [2, 3, 4];
+    const tables = rotaryTables(inverseFrequencies(10_000, headDim), length);
+    const plain: Form = (x, ...weights) => {
+      const [q, k, v] = weights.map((weight) =>
+        tf.reshape(linear(x!, weight), [rows, length, heads, headDim]),
+      ) as [tf.Tensor, tf.Tensor, tf.Tensor];
+      return attention(rotate(q, tables), rotate(k, tables), v, 0.5, causalBias(length));
+    };
+    const attributes = { length, heads, theta: 10_000, scale: 0.5 };
+    const width = heads * headDim;
+    const shapes = [[rows * length, width], ...Array.from({ length: 3 }, () => [width, width])];
+    expectSame(
+      resultAndGradients((...inputs) => fused('SelfAttention', inputs, attributes)!, shapes),
+      resultAndGradients(plain, shapes),
+      // Three products one after the other, at scores of about 10.
+      2e-5,
+    );
+  });
 });
 
 describe('fused kernels', () => {
   it('leave nothing behind', () => {
     const { binding } = tf.backend() as unknown as { binding: { getNumOfTensors(): number } };
-    const once = () =>
+    const attributes = { length: 256, heads: 2, theta: 100, scale: 1 };
+    const matrix = [8, 8];
+    const heads = [1, 256, 1, 4];
+    const once = () => {
       resultAndGradients(
         (q, k, v) => fused('MaskedAttention', [q!, k!, v!], { scale: 1 })!,
-        [
-          [1, 256, 1, 4],
-          [1, 256, 1, 4],
-          [1, 256, 1, 4],
-        ],
+        [...[heads, heads, heads]],
       );
+      resultAndGradients(
+        (...inputs) => fused('SelfAttention', inputs, attributes)!,
+        [...[[512, 8], matrix, matrix, matrix]],
+      );
+    };
     once();
     const before = binding.getNumOfTensors();
     once();
