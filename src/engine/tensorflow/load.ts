@@ -45,8 +45,8 @@ export function loadTensorflow(location: TensorflowLocation): LoadedTensorflow {
 const wantsLog = () => Number(process.env.TF_CPP_MIN_LOG_LEVEL ?? 2) < 2;
 
 /**
- * tfjs-node 4.22.0 calls two functions of `util` that Node 23 removed (tensorflow/tfjs#8425, merged, not released).
- * They are put back only where they are missing.
+ * tfjs-node 4.22.0 calls two functions of `util` that Node 23 removed (tensorflow/tfjs#8425, merged, not released),
+ * and that Node 22 warns of: ours stand there instead.
  */
 function restoreUtilities(require: NodeJS.Require): void {
   const util = require('node:util') as Record<string, unknown>;
