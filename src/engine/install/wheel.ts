@@ -27,6 +27,10 @@ const DEFLATED = 8;
 /** Sizes and offsets with this value are kept elsewhere (zip64): no wheel of ours is that large. */
 const ZIP64 = 0xffffffff;
 
+/** Room that every file may take, and what it may beyond that: libraries pack to a quarter, text to a tenth. */
+const ROOM = 64 * 2 ** 20;
+const MOST_EXPANSION = 200;
+
 interface Entry {
   readonly name: string;
   readonly method: number;
@@ -136,6 +140,9 @@ export async function unpackWheel(
       }
       if ([entry.packedSize, entry.unpackedSize, entry.localAt].includes(ZIP64)) {
         throw badWheel(path, `${entry.name} is over 4 GB`);
+      }
+      if (entry.unpackedSize > ROOM && entry.unpackedSize > MOST_EXPANSION * entry.packedSize) {
+        throw badWheel(path, `${entry.name} unpacks to more than ${MOST_EXPANSION} times its size`);
       }
       await extract(file, path, entry, join(folder, entry.name));
     }

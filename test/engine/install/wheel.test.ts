@@ -76,6 +76,7 @@ describe('unpackWheel', () => {
     ['a path upwards', zip([{ name: '../evil', content: 'x' }])],
     ['an absolute path', zip([{ name: '/evil', content: 'x' }])],
     ['more bytes than declared', zip([{ name: 'bomb', content: 'x'.repeat(1e6), declaredSize: 10 }])],
+    ['a bomb', zip([{ name: 'bomb', content: 'x'.repeat(1e5), declaredSize: 7e7 }])],
     ['no zip at all', Buffer.from('hello')],
     ['a cut file', zip([{ name: 'a', content: 'x' }]).subarray(10)],
   ])('refuses %s', async (_, bytes) => {
