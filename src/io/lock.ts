@@ -92,7 +92,8 @@ export async function takeLock(path: string, words: LockWords): Promise<Lock> {
     },
     async release() {
       clearInterval(heartbeat);
-      if ((await holderOf(path))?.holder.id === mine.id) await rm(path, { force: true });
+      if ((await holderOf(path))?.holder.id !== mine.id) return;
+      await withFile('write', path, () => rm(path, { force: true }));
     },
   };
 }

@@ -130,7 +130,8 @@ async function runSession(session: SessionOptions): Promise<TrainResult> {
   if (point) {
     onEvent({ type: 'resume', checkpoint: point.checkpoint.path, step: fromStep, discardedRows });
   }
-  await rm(runPaths(run).failed, { force: true });
+  const { failed } = runPaths(run);
+  await withFile('write', failed, () => rm(failed, { force: true }));
   const endSession = await startSession({
     run,
     config,
