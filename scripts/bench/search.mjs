@@ -91,7 +91,7 @@ const search = async () => {
   const sparse = await own.masked(outcome.rule, outcome.thresholds);
   const active = total(sparse.active.map(total));
   const all = own.trace.filter((point) => point.tokens === 'all');
-  return {
+  const report = {
     cett: outcome.cett,
     status: outcome.status,
     ratio: all.find((point) => point.cett === outcome.cett)?.ratio,
@@ -105,6 +105,7 @@ const search = async () => {
     },
     trace: own.trace.filter((point) => point.tokens !== 'calibration'),
   };
+  return { report, own, outcome };
 };
 
 // Compiles and warms up everything, untimed.
@@ -121,6 +122,9 @@ for (let round = 0; round < Number(rounds); round++) {
 for (let round = 0; round < Number(searchRounds); round++) searches.push(await timed(search));
 const [plainSeconds, maskedSeconds] = [median(passes.plain), median(passes.masked)];
 const found = searches.sort((a, b) => a.wall - b.wall)[searches.length >> 1];
+const { report, own, outcome } = found.value;
+// Layer by layer, how far a threshold read off the coarse scan is from the one found.
+const approximate = await (await own.calibration()).approximate(outcome.cett);
 console.log(
   JSON.stringify({
     engine: engine.name,
@@ -135,7 +139,8 @@ console.log(
     searchSeconds: found.wall,
     allSearchSeconds: searches.map(({ wall }) => wall),
     processorSeconds: found.processor,
-    ...found.value,
+    ...report,
+    approximateThresholds: approximate.map((value, layer) => value / outcome.thresholds[layer] - 1),
   }),
 );
 session.dispose();

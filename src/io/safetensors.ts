@@ -155,13 +155,21 @@ const ARRAYS = {
   BOOL: Uint8Array,
 } as const;
 
+/** Halves as float32; while one chunk is converted the next is read. */
 async function readHalves(handle: FileHandle, entry: TensorEntry, path: string): Promise<Float32Array> {
   const out = new Float32Array(entry.bytes / 2);
   const convert = entry.dtype === 'BF16' ? float32FromBfloat16 : float32FromFloat16;
-  const chunk = new Uint16Array(Math.min(entry.bytes, HALF_CHUNK_BYTES) / 2);
-  for (let done = 0; done < out.length; done += chunk.length) {
-    const part = chunk.subarray(0, out.length - done);
+  const length = Math.min(entry.bytes, HALF_CHUNK_BYTES) / 2;
+  const chunks = [new Uint16Array(length), new Uint16Array(length)];
+  const read = async (done: number) => {
+    const part = chunks[(done / length) & 1]!.subarray(0, out.length - done);
     await readFully(handle, new Uint8Array(part.buffer, 0, part.byteLength), entry.start + 2 * done, path);
+    return part;
+  };
+  let next = out.length > 0 ? read(0) : undefined;
+  for (let done = 0; next; done += length) {
+    const part = await next;
+    next = done + length < out.length ? read(done + length) : undefined;
     convert(part, out.subarray(done, done + part.length));
   }
   return out;

@@ -11,9 +11,13 @@ const engine = () => {
 };
 afterAll(async () => (await opened)?.close());
 
-compareWithReference(
-  (['relu', 'silu'] as const).flatMap((act) =>
-    [true, false].flatMap((gated) => [1, 3].map((layers) => ({ act, gated, layers }))),
-  ),
-  { windows: 512, engine, ratio: 1e-4, activationRatio: 1e-3 },
-);
+// Two searches end at crossings of their own where a curve is rough, nearer to each other the longer the text is.
+for (const [layers, windows] of [
+  [1, 512],
+  [3, 1024],
+] as const) {
+  compareWithReference(
+    (['relu', 'silu'] as const).flatMap((act) => [true, false].map((gated) => ({ act, gated, layers }))),
+    { windows, engine, ratio: 1e-4, activationRatio: 1e-3 },
+  );
+}

@@ -100,7 +100,7 @@ export function compareWithReference(cases: Sizes[], extent: Extent): void {
     it('agrees on pplp and cett', async () => {
       const settings: Setting[] = [
         { metric: 'pplp', pPercent: 1 },
-        { metric: 'cett', cett: 0.2 },
+        { metric: 'cett', cett: 0.1 },
         { metric: 'pplp', pPercent: 5 },
       ];
       const [pplp, cett, five] = await measure(m, windows, settings, await extent.engine());
@@ -126,7 +126,7 @@ export function compareWithReference(cases: Sizes[], extent: Extent): void {
       });
       const own = referenceCett(prepared, pplp!.cett!);
       expect(Math.abs(pplp!.activationRatio - own.activationRatio)).toBeLessThan(1e-3);
-      const fixed = referenceCett(prepared, 0.2);
+      const fixed = referenceCett(prepared, 0.1);
       expect(Math.abs(cett!.perplexity.ratio - fixed.ratio)).toBeLessThan(1e-4);
       expect(Math.abs(cett!.activationRatio - fixed.activationRatio)).toBeLessThan(1e-3);
     });
