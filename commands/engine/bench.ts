@@ -89,7 +89,7 @@ export default class EngineBench extends BaseCommand<typeof EngineBench> {
       ['open', `${result.openSeconds.toFixed(2)} s`],
       ['compile', `${result.compileSeconds.toFixed(3)} s`],
       ['compile, cached', `${result.cachedCompileSeconds.toFixed(3)} s`],
-      ['host overhead of a call', `${result.hostOverheadMilliseconds.toFixed(3)} ms`],
+      ...result.host.map(hostRow),
       stepRow(result.step),
     ];
     return { result, rows };
@@ -111,6 +111,11 @@ export default class EngineBench extends BaseCommand<typeof EngineBench> {
     return { result, rows };
   }
 }
+
+const hostRow = ({ leaves, queue, processor, thread }: EngineBenchmark['host'][number]): string[] => [
+  `host, ${leaves} tensors of state`,
+  `${queue.toFixed(3)} ms until queued, ${(processor ?? thread).toFixed(3)} ms of this thread a step`,
+];
 
 const stepRow = ({ what, milliseconds, gflops }: EngineBenchmark['step']): string[] => [
   'training step',

@@ -8,7 +8,7 @@ import { type AdamwState, biasCorrections } from './adamw.js';
 import type { TrainingData } from './data.js';
 import { shardOf } from './devices.js';
 import { learningRateAt } from './schedule.js';
-import { compileSnapshot, compileStep, compileValidation, layoutFor } from './step.js';
+import { compileSnapshot, compileStep, compileValidation, layoutFor, type StepInput } from './step.js';
 import { type Validation, validate } from './validate.js';
 
 /** What a step tells once its values have arrived, some steps after it was queued. */
@@ -28,10 +28,10 @@ export interface HostState {
 }
 
 /**
- * Steps that may be queued before the oldest one's loss must have arrived: enough that the device never waits
- * for the host, few enough that a diverged run stops soon and the queue stays small.
+ * Queued steps whose loss need not have arrived yet: while that one runs, the host has its whole time to queue the
+ * next, so the device does not wait; and a diverged run stops soon.
  */
-const STEPS_IN_FLIGHT = 3;
+const STEPS_IN_FLIGHT = 1;
 
 /** A state on its way to the host. */
 export interface Captured {
@@ -43,7 +43,7 @@ export interface Captured {
 export interface Trainer {
   /** Steps queued so far. */
   readonly step: number;
-  /** Queues the next step, and hands over the batch after it while that runs. */
+  /** Queues the next step, and uploads what the one after it takes while that runs. */
   advance(): Promise<void>;
   /** Waits until every queued step has been reported. @throws SparselawError (status 5) */
   drain(): Promise<void>;
@@ -86,14 +86,25 @@ export function createTrainer(options: TrainerOptions): Trainer {
   const inFlight: Promise<void>[] = [];
   let arrived: Promise<void> = Promise.resolve();
 
-  const uploadBatch = (index: number): Tensor =>
-    engine.upload({
-      dtype: 'int32',
-      shape: [config.accumulate, rows, config.seqLen + 1],
-      values: data.batch(index),
-      split: 1,
-    });
-  let batch: Tensor | undefined = step < steps ? uploadBatch(step) : undefined;
+  /** What a step takes besides the state; undefined past the last one. */
+  const uploadInput = (index: number): StepInput | undefined => {
+    if (index >= steps) return undefined;
+    const { firstCorrection, secondCorrection } = biasCorrections(index + 1, config);
+    return {
+      tokens: engine.upload({
+        dtype: 'int32',
+        shape: [config.accumulate, rows, config.seqLen + 1],
+        values: data.batch(index),
+        split: 1,
+      }),
+      scalars: engine.upload({
+        dtype: 'float32',
+        shape: [3],
+        values: Float32Array.of(learningRateAt(config, index), firstCorrection, secondCorrection),
+      }),
+    };
+  };
+  let input = uploadInput(step);
 
   const report = async (metrics: Tensor, done: number, learningRate: number): Promise<void> => {
     const before = arrived;
@@ -141,23 +152,16 @@ export function createTrainer(options: TrainerOptions): Trainer {
     },
     async advance() {
       const learningRate = learningRateAt(config, step);
-      const { firstCorrection, secondCorrection } = biasCorrections(step + 1, config);
-      const scalars = engine.upload({
-        dtype: 'float32',
-        shape: [3],
-        values: Float32Array.of(learningRate, firstCorrection, secondCorrection),
-      });
-      const tokens = batch!;
-      const result = await program.run(state, { tokens, scalars });
+      const taken = input!;
+      const result = await program.run(state, taken);
       ({ state } = result);
-      tokens.dispose();
-      scalars.dispose();
+      disposeTree(taken);
       step += 1;
       arrived = report(result.metrics, step, learningRate);
       // Awaited some steps later: a rejection until then is not unhandled.
       arrived.catch(() => undefined);
       inFlight.push(arrived);
-      batch = step < steps ? uploadBatch(step) : undefined;
+      input = uploadInput(step);
       await settle(STEPS_IN_FLIGHT);
     },
     drain: () => settle(0),
@@ -172,7 +176,7 @@ export function createTrainer(options: TrainerOptions): Trainer {
       return { host };
     },
     dispose() {
-      batch?.dispose();
+      if (input) disposeTree(input);
       snapshot?.dispose();
       disposeTree(state);
       program.dispose();

@@ -70,7 +70,9 @@ describe('sparselaw engine', () => {
     const [result] = JSON.parse(bench.stdout).engines;
     expect(result.matmulGflops).toBeGreaterThan(0.1);
     expect(result.cachedCompileSeconds).toBeGreaterThan(0);
-    expect(result.hostOverheadMilliseconds).toBeGreaterThan(0);
+    const leaves = result.host.map((each: { leaves: number }) => each.leaves);
+    expect(leaves).toEqual([60, 114, 222, 438]);
+    for (const { queue, thread } of result.host) expect(Math.min(queue, thread)).toBeGreaterThan(0);
     expect(result.step.milliseconds).toBeGreaterThan(0);
   });
 });

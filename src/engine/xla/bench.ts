@@ -1,5 +1,6 @@
 import { benchmarkStep, type StepBenchmark } from '../bench-step.js';
 import type { PluginLocation } from '../install/index.js';
+import { benchmarkHost, type HostBenchmark, LEAF_COUNTS } from './host-bench.js';
 import { xlaEngine } from './index.js';
 import { openPlugin } from './open.js';
 import type { PjrtClient, PjrtExecutable } from './pjrt/index.js';
@@ -16,8 +17,8 @@ export interface EngineBenchmark {
   /** Compilation of that program, in seconds: anew, and loaded from the cache on disk. */
   readonly compileSeconds: number;
   readonly cachedCompileSeconds: number;
-  /** Host time of queueing one execution of a program with 100 donated arguments and results, in milliseconds. */
-  readonly hostOverheadMilliseconds: number;
+  /** What a step costs the host, by the number of tensors in its state. */
+  readonly host: readonly HostBenchmark[];
   /** A training step of a small network, recorded, compiled and run as one program. */
   readonly step: StepBenchmark;
 }
@@ -27,8 +28,6 @@ const median = (values: number[]) => [...values].sort((a, b) => a - b)[values.le
 const ROUNDS = 5;
 /** Side of the square matrices: large enough that the product, not the call, takes the time. */
 const MATRIX = 1024;
-const OVERHEAD_ARGUMENTS = 100;
-const OVERHEAD_CALLS = 100;
 
 const matrix = { elementType: 'f32', shape: [MATRIX, MATRIX] } as const;
 const matmulProgram = () => {
@@ -47,28 +46,6 @@ const matmulProgram = () => {
     donated: [],
   };
 };
-
-const small = { elementType: 'f32', shape: [16] } as const;
-function manyArguments() {
-  const indices = Array.from({ length: OVERHEAD_ARGUMENTS }, (_, index) => index);
-  const type = 'tensor<16xf32>';
-  const inputs = indices.map((i) => `%a${i}: ${type} {tf.aliasing_output = ${i} : i32}`).join(', ');
-  const lines = indices.map((i) => `    %r${i} = stablehlo.add %a${i}, %a${i} : ${type}`).join('\n');
-  const types = indices.map(() => type).join(', ');
-  return {
-    name: 'many arguments',
-    text: `module @many {
-  func.func public @main(${inputs}) -> (${types}) {
-${lines}
-    return ${indices.map((i) => `%r${i}`).join(', ')} : ${types}
-  }
-}
-`,
-    inputs: indices.map(() => small),
-    outputs: indices.map(() => small),
-    donated: indices,
-  };
-}
 
 async function measureMatmul(client: PjrtClient, program: PjrtExecutable): Promise<number> {
   const values = new Float32Array(MATRIX * MATRIX).map((_, index) => (index % 7) - 3);
@@ -93,25 +70,6 @@ async function measureMatmul(client: PjrtClient, program: PjrtExecutable): Promi
   return (2 * MATRIX ** 3) / median(seconds) / 1e9;
 }
 
-async function measureOverhead(client: PjrtClient): Promise<number> {
-  const program = await client.compile(manyArguments(), { cache: false });
-  let state = Array.from({ length: OVERHEAD_ARGUMENTS }, () =>
-    client.upload(new Float32Array(16), 'f32', [16]),
-  );
-  const spent: number[] = [];
-  for (let call = 0; call < OVERHEAD_CALLS; call++) {
-    await state[0]!.ready();
-    await client.room();
-    const started = performance.now();
-    state = program.execute(state);
-    spent.push(performance.now() - started);
-  }
-  await state[0]!.ready();
-  for (const buffer of state) buffer.dispose();
-  program.dispose();
-  return median(spent);
-}
-
 /** Measures a plugin: takes a few seconds. @throws SparselawError (status 4) */
 export async function benchmarkPlugin(plugin: PluginLocation): Promise<EngineBenchmark> {
   const opened = performance.now();
@@ -124,6 +82,9 @@ export async function benchmarkPlugin(plugin: PluginLocation): Promise<EngineBen
     (await client.compile(matmulProgram())).dispose();
     const cached = await client.compile(matmulProgram());
     cached.dispose();
+    const engine = xlaEngine(client, { device: plugin.device });
+    const host: HostBenchmark[] = [];
+    for (const leaves of LEAF_COUNTS) host.push(await benchmarkHost(engine, leaves));
     return {
       name: plugin.name,
       device: client.deviceDescription,
@@ -132,8 +93,8 @@ export async function benchmarkPlugin(plugin: PluginLocation): Promise<EngineBen
       matmulGflops,
       compileSeconds: cold.compileSeconds,
       cachedCompileSeconds: cached.compileSeconds,
-      hostOverheadMilliseconds: await measureOverhead(client),
-      step: await benchmarkStep(xlaEngine(client, { device: plugin.device })),
+      host,
+      step: await benchmarkStep(engine),
     };
   } finally {
     await client.close();

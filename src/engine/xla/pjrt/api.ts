@@ -27,6 +27,8 @@ export interface Call<Name extends FunctionName> {
   getInt(field: FieldOf<Name>): number;
   /** Calls on this thread. `doing` completes "XLA failed …" should the plugin refuse. */
   run(doing: string): Call<Name>;
+  /** Calls once for each address in the list that is not 0, written into a field. */
+  runEach(field: FieldOf<Name>, addresses: BigUint64Array, doing: string): void;
   /** Calls on a thread of Node's pool: the event loop goes on. */
   runAsync(doing: string): Promise<Call<Name>>;
 }
@@ -135,6 +137,16 @@ function createApi(path: string, functions: Functions, minor: number): PluginApi
         const error = called()(bytes);
         if (error) throw failure(error, doing);
         return call;
+      },
+      runEach(field: string, addresses: BigUint64Array, doing: string) {
+        const at = offsets[field]! / 8;
+        const native = called();
+        for (let index = 0; index < addresses.length; index++) {
+          if (addresses[index] === 0n) continue;
+          words[at] = addresses[index]!;
+          const error = native(bytes);
+          if (error) throw failure(error, doing);
+        }
       },
       runAsync: (doing: string) =>
         new Promise<typeof call>((resolve, reject) => {

@@ -1,6 +1,13 @@
 import { engineError } from '../../../errors.js';
 import type { PluginApi } from './api.js';
-import { byteLengthOf, checkValues, describeSpec, ELEMENT_TYPES, hostArray } from './element-types.js';
+import {
+  byteLengthOf,
+  checkValues,
+  describeSpec,
+  ELEMENT_TYPES,
+  hostArray,
+  MOST_AXES,
+} from './element-types.js';
 import type { EventWaiter } from './events.js';
 import { COPIED_DURING_CALL } from './layouts.js';
 import type { BufferSpec, ElementType, HostValues, PjrtBuffer, PjrtResults } from './types.js';
@@ -133,7 +140,12 @@ export function createBufferPool(
   const live = new Set<Slots>();
   const destroyCall = api.prepare('Buffer_Destroy');
   const isDeletedCall = api.prepare('Buffer_IsDeleted');
-  const uploadCall = api.prepare('Client_BufferFromHostBuffer', { client, semantics: COPIED_DURING_CALL });
+  const dims = new BigInt64Array(MOST_AXES);
+  const uploadCall = api.prepare('Client_BufferFromHostBuffer', {
+    client,
+    semantics: COPIED_DURING_CALL,
+    dims,
+  });
 
   const release = (slots: Slots, from: number, count: number) => {
     slots.addresses.fill(0n, from, from + count);
@@ -148,7 +160,9 @@ export function createBufferPool(
       destroyCall.set('buffer', address).run('freeing a buffer');
     }
   };
-  const freeAll = (slots: Slots) => free(slots, 0, slots.addresses.length);
+  const freeAll = (slots: Slots) => {
+    if (slots.alive > 0) free(slots, 0, slots.addresses.length);
+  };
   const owner: Owner = { api, reads, free };
   // Garbage collection comes far too late to free device memory in time; this only limits the damage of a leak.
   const safetyNet = new FinalizationRegistry<Slots>(freeAll);
@@ -187,10 +201,10 @@ export function createBufferPool(
         });
       }
       const doing = `uploading ${describeSpec(elementType, shape)}`;
+      for (let axis = 0; axis < shape.length; axis++) dims[axis] = BigInt(shape[axis]!);
       uploadCall
         .set('data', values)
         .set('type', ELEMENT_TYPES[elementType].code)
-        .set('dims', BigInt64Array.from(shape, BigInt))
         .set('dimCount', shape.length)
         .set('device', onDevice)
         .run(doing)
@@ -207,12 +221,7 @@ export function createBufferPool(
     ownedGroup: (results) =>
       results instanceof BufferGroup && results.owner === owner ? results : undefined,
     release,
-    destroy(addresses) {
-      for (let index = 0; index < addresses.length; index++) {
-        const address = addresses[index]!;
-        if (address !== 0n) destroyCall.set('buffer', address).run('freeing a buffer');
-      }
-    },
+    destroy: (addresses) => destroyCall.runEach('buffer', addresses, 'freeing a buffer'),
     isDeleted: (address) =>
       (isDeletedCall.set('buffer', address).run('asking for a buffer').getInt('isDeleted') & 0xff) !== 0,
     clear() {

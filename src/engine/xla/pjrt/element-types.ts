@@ -32,6 +32,9 @@ const nameByCode = new Map(
 /** The element type with a `PJRT_Buffer_Type` code, or undefined for one this runtime does not carry. */
 export const elementTypeOf = (code: number): ElementType | undefined => nameByCode.get(code);
 
+/** More than tfjs knows. */
+export const MOST_AXES = 16;
+
 export const elementCount = (shape: readonly number[]): number =>
   shape.reduce((count, extent) => count * extent, 1);
 
@@ -54,10 +57,11 @@ export function checkValues(values: HostValues, elementType: ElementType, shape:
       code: 'bad-values',
     });
   }
-  if (shape.some((extent) => !Number.isSafeInteger(extent) || extent < 0)) {
-    throw engineError(`[${shape.join(',')}] is no shape: extents are whole numbers from 0.`, {
-      code: 'bad-shape',
-    });
+  if (shape.length > MOST_AXES || shape.some((extent) => !Number.isSafeInteger(extent) || extent < 0)) {
+    throw engineError(
+      `[${shape.join(',')}] is no shape: at most ${MOST_AXES} extents, whole numbers from 0.`,
+      { code: 'bad-shape' },
+    );
   }
   if (values.length !== elementCount(shape)) {
     throw engineError(

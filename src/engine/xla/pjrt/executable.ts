@@ -89,9 +89,8 @@ export function createExecutable(parts: ExecutableParts): PjrtExecutable {
   function checkCarried({ results, from, count }: NonNullable<PjrtInputs['carried']>): Slots {
     const slots = pool.ownedGroup(results)?.slots;
     if (!slots) throw misuse('foreign-buffer', `${name}: input 0 belongs to another client.`);
-    for (let index = 0; index < count; index++) {
-      if (slots.addresses[from + index] === 0n) throw gone(index);
-    }
+    const missing = slots.addresses.indexOf(0n, from);
+    if (missing !== -1 && missing < from + count) throw gone(missing - from);
     // One comparison for the programs whose results are compared: they stay the same from step to step.
     if (slots.specs !== carriedSpecs || from !== carriedFrom || count !== carriedCount) {
       for (let index = 0; index < count; index++) {
@@ -103,19 +102,12 @@ export function createExecutable(parts: ExecutableParts): PjrtExecutable {
     return slots;
   }
 
+  /** @param carried how many of the first inputs are carried: they differ from each other, and all are consumed */
   function refuseDonatedTwice(list: BigUint64Array, carried: number): void {
-    const uses = new Map<bigint, number>();
     for (let index = carried; index < inputSpecs.length; index++) {
-      uses.set(list[index]!, (uses.get(list[index]!) ?? 0) + 1);
-    }
-    // Carried inputs differ from each other: only those after them can repeat one.
-    for (let index = 0; index < inputSpecs.length; index++) {
-      if (
-        (index >= carried && !donated.has(index)) ||
-        (uses.get(list[index]!) ?? 0) < (index < carried ? 1 : 2)
-      )
-        continue;
-      throw misuse('donated-twice', `${name}: input ${index} is donated, but is another input as well.`);
+      const first = list.indexOf(list[index]!);
+      if (first === index || !(first < carried || donated.has(first) || donated.has(index))) continue;
+      throw misuse('donated-twice', `${name}: input ${first} is donated, but is another input as well.`);
     }
   }
 
