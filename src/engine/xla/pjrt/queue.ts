@@ -64,11 +64,11 @@ export function createExecutionQueue(events: EventWaiter): ExecutionQueue {
 
   /** Waits until fewer than `most` are under way. */
   async function fewerThan(most: number): Promise<void> {
-    sweep();
     while (running.length >= most) {
+      sweep();
+      if (running.length < most) return;
       oldest ??= endOldest();
       await oldest;
-      sweep();
     }
   }
 
@@ -79,8 +79,9 @@ export function createExecutionQueue(events: EventWaiter): ExecutionQueue {
       return turn;
     },
     add(happening, doing, finish) {
-      sweep();
       running.push({ events: happening, doing, finish });
+      // Here and not before, where the device might wait for it.
+      sweep();
     },
     async room() {
       await fewerThan(MOST_IN_FLIGHT);
