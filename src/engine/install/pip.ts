@@ -103,6 +103,8 @@ function pipFailure(recipe: PluginRecipe, { output, notStarted }: Outcome) {
 /**
  * Has pip download one of a recipe's wheels into a folder. The user's own pip settings (mirrors, proxies,
  * certificates) hold; nothing outside of the folder is touched, also on systems that manage Python themselves.
+ * `download` and not `install --target`: the file itself is hashed again before anything is unpacked, and pip runs
+ * none of what it holds.
  * @throws SparselawError (status 4) when there is no pip, no network, or the wheel's hash is another one
  */
 export async function pipDownload(

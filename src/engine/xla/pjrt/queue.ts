@@ -6,6 +6,9 @@ import type { EventWaiter } from './events.js';
  */
 const MOST_IN_FLIGHT = 2;
 
+/** Timers and signals wait no longer than this for a loop of steps that are over before anybody asks. */
+const TURN_MILLISECONDS = 20;
+
 export interface ExecutionQueue {
   /** Runs `start` once all earlier ones are over, whether they failed or not. */
   inTurn<T>(start: () => Promise<T>): Promise<T>;
@@ -33,6 +36,7 @@ export function createExecutionQueue(events: EventWaiter): ExecutionQueue {
   let turns: Promise<unknown> = Promise.resolve();
   /** The end of the oldest execution, where somebody waits for it. */
   let oldest: Promise<void> | undefined;
+  let turned = performance.now();
 
   function end({ finish }: Execution): void {
     try {
@@ -85,6 +89,10 @@ export function createExecutionQueue(events: EventWaiter): ExecutionQueue {
     },
     async room() {
       await fewerThan(MOST_IN_FLIGHT);
+      if (performance.now() - turned > TURN_MILLISECONDS) {
+        await new Promise(setImmediate);
+        turned = performance.now();
+      }
       if (failure) {
         const seen = failure;
         failure = undefined;

@@ -137,6 +137,52 @@ describe.skipIf(withoutPlugin)('a PJRT client of the CPU plugin', () => {
     program.dispose();
   });
 
+  it('lets timers have their turn between steps that are over at once', async () => {
+    const program = await client.compile(accumulate, noCache);
+    let state = client.upload(new Float32Array(4), 'f32', [4]);
+    const x = client.upload(new Float32Array(4), 'f32', [4]);
+    let fired = false;
+    setTimeout(() => {
+      fired = true;
+    }, 1);
+    // Nothing here waits for anything but the plugin, which runs so small a program within the call.
+    while (!fired) {
+      await client.room();
+      const [next, sum] = program.execute([state, x]);
+      state = next!;
+      sum!.dispose();
+    }
+    for (const buffer of [state, x]) buffer.dispose();
+    program.dispose();
+  });
+
+  it('takes the results of one execution as the first inputs of the next, as one object', async () => {
+    const program = await client.compile(accumulate, noCache);
+    const x = client.upload(Float32Array.of(1, 2, 3, 4), 'f32', [4]);
+    const start = client.upload(new Float32Array(4), 'f32', [4]);
+    let [results] = await program.executeOnDevices([{ buffers: [start, x] }]);
+    for (let step = 0; step < 3; step++) {
+      const carried = { results: results!, from: 0, count: 1 };
+      // A carried input may not be another one as well.
+      const twice = { carried, buffers: [results!.at(0)] };
+      expect((await failure(() => program.executeOnDevices([twice]))).code).toBe('donated-twice');
+      const sum = results!.at(1);
+      [results] = await program.executeOnDevices([{ carried, buffers: [x] }]);
+      expect(carried.results.at(0).disposed).toBe(true);
+      sum.dispose();
+      const again = failure(() => program.executeOnDevices([{ carried, buffers: [x] }]));
+      expect((await again).code).toBe('buffer-disposed');
+    }
+    const wrong = { carried: { results: results!, from: 1, count: 1 }, buffers: [x] };
+    expect((await failure(() => program.executeOnDevices([wrong]))).message).toBe(
+      'accumulate: input 0 is f32[], but the program takes f32[4].',
+    );
+    expect(await results!.at(0).read()).toEqual(Float32Array.of(4, 8, 12, 16));
+    expect(client.liveBuffers).toBe(3);
+    for (const buffer of [results!.at(0), results!.at(1), x]) buffer.dispose();
+    program.dispose();
+  });
+
   it('checks the inputs, which the plugin does not', async () => {
     const program = await client.compile(accumulate, noCache);
     const state = client.upload(new Float32Array(4), 'f32', [4]);
