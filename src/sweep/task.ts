@@ -71,7 +71,12 @@ export async function runTask(
       if (!stages.includes('train')) throw notTrained(folder, id);
     }
     const todo = stages.filter((stage) => (stage === 'train' ? !isTrained : !isMeasured));
-    if (todo.length === 0) return isMeasured ? 'done' : 'trained';
+    if (todo.length === 0) {
+      const state = isMeasured ? 'done' : 'trained';
+      // An earlier attempt that was killed after its last work may have been told as stopped.
+      if (status.state !== state) await writeStatus(folder, { ...status, state, reason: null, stage: null });
+      return state;
+    }
     const attempt = beginAttempt(status, todo, options);
     const end = async (state: 'stopped' | 'trained' | 'done' | 'failed', reason: Reason | null = null) => {
       Object.assign(attempt, { endedAt: new Date().toISOString(), outcome: state });

@@ -1,5 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { setImmediate as yieldToEvents } from 'node:timers/promises';
+import { dropOldStates } from '../checkpoint/write.js';
 import { type Config, shapeOf } from '../config.js';
 import { type Engine, openEngine } from '../engine/index.js';
 import { inputError } from '../errors.js';
@@ -153,6 +154,8 @@ async function runSession(session: SessionOptions): Promise<TrainResult> {
   const progress = { step: fromStep };
   try {
     const status = await trainSteps(session, steps, point, progress);
+    // One killed after its last checkpoint may have left states that a whole run does not keep.
+    if (status === 'done') await dropOldStates(run, config.keepState);
     await endSession(status, progress.step);
     if (status === 'done') await writeDone(run, config, steps);
     const checkpoints = (await listCheckpoints(run)).map(({ path }) => path);

@@ -2,7 +2,7 @@ import { mkdir, open, readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { EXIT, inputError } from '../../errors.js';
 import { withFile } from '../../io/file-error.js';
-import { lockHolder, takeLock } from '../../io/lock.js';
+import { clearDeadLock, lockHolder, takeLock } from '../../io/lock.js';
 import { printable } from '../../io/printable.js';
 import { type ChildEnd, runChild } from '../child.js';
 import { sweepPaths } from '../paths.js';
@@ -88,6 +88,8 @@ export async function recordDeath(folder: string, id: string, end: ChildEnd): Pr
   const status = (await readStatus(folder, id)) ?? emptyStatus(id);
   if (status.state === 'failed') return;
   if (await lockHolder(paths.runLock(id))) return;
+  // It died with its work done: only its lock was left to remove.
+  if (status.state === 'done') return clearDeadLock(paths.runLock(id));
   const lock = await takeLock(paths.runLock(id), {
     what: id,
     held: () => inputError(`${id} is in other hands.`, { code: 'locked' }),
