@@ -9,19 +9,10 @@ const bar = (share: number): string => {
   return `${'█'.repeat(full)}${'░'.repeat(BAR - full)}`;
 };
 
-/** Share of the present stage that is done; 1 where the run is. */
-const shareOf = ({ state, progress }: RunView): number =>
-  state === 'done' || state === 'trained'
-    ? 1
-    : progress && progress.total > 0
-      ? progress.done / progress.total
-      : 0;
-
 /** The table of `sweep status`, one line a run, and a line that sums up. */
 export async function statusTable(views: readonly RunView[]): Promise<string> {
   const rows = views.map((view) => {
-    const { id, state, stage, progress, secondsLeft, reason, job } = view;
-    const share = shareOf(view);
+    const { id, state, stage, progress, share, secondsLeft, reason, job } = view;
     const isRunning = state === 'running';
     return [
       id,
@@ -46,14 +37,11 @@ export function summary(views: readonly RunView[]): string {
   return `${views.length} run${views.length === 1 ? '' : 's'}: ${counts.join(', ')}`;
 }
 
-/** Work done so far in runs, each run counting as one. */
+/** Work done so far in runs, each run counting as one, and as done only when it is. */
 export function sweepProgress(views: readonly RunView[]) {
   return {
     task: 'sweep',
-    done: views.reduce(
-      (sum, view) => sum + (view.state === 'running' ? 0.999 * shareOf(view) : view.state === 'done' ? 1 : 0),
-      0,
-    ),
+    done: views.reduce((sum, { state, share }) => sum + (state === 'done' ? 1 : 0.999 * share), 0),
     total: views.length,
     unit: 'runs',
     detail: summary(views).replace(/^.*?: /, ''),

@@ -8,7 +8,8 @@ export default class SweepStatus extends BaseCommand<typeof SweepStatus> {
   static override description =
     'Reads the sweep’s own files, also while it runs, from any machine that sees the folder. pending: not begun; ' +
     'queued: a job of the cluster; stopped: begun, and nobody works on it now; trained: to be measured; failed: ' +
-    'with the reason, until `sweep retry`.';
+    'with the reason, until `sweep retry`. Progress and time left count training and measuring, weighted by the ' +
+    'seconds that runs measured before took for each; equally as long as there are none.';
   static override examples = [
     { description: 'One table', command: '<%= config.bin %> <%= command.id %> study' },
     { description: 'For a script', command: '<%= config.bin %> <%= command.id %> study --json' },

@@ -31,6 +31,10 @@ const statusSchema = z.object({
     .nullable(),
   /** Speed of training when it was last seen, saving and validating left out. */
   tokensPerSecond: z.number().nullable(),
+  /** Part of the run's work that training was expected to be when it was first begun; null before. */
+  trainShare: z.number().nullable().default(null),
+  /** Seconds spent on each stage so far, in all attempts. */
+  seconds: z.object({ train: z.number(), measure: z.number() }).default({ train: 0, measure: 0 }),
   /** Hash of the measure settings that every checkpoint was measured with. */
   measured: z.string().nullable(),
   reason: reasonSchema.nullable(),
@@ -57,6 +61,8 @@ export const emptyStatus = (id: string): RunStatus => ({
   stage: null,
   progress: null,
   tokensPerSecond: null,
+  trainShare: null,
+  seconds: { train: 0, measure: 0 },
   measured: null,
   reason: null,
   attempts: [],

@@ -4,6 +4,7 @@ import { pathExists } from '../io/exists.js';
 import { lockHolder } from '../io/lock.js';
 import { jobsOf } from './executors/slurm-queue.js';
 import { sweepPaths } from './paths.js';
+import { secondsLeft, shareDone } from './share.js';
 import { type Reason, type RunStatus, readStatus, type Stage } from './status-file.js';
 import { measureHash, type Sweep, type SweepRun } from './sweep-file.js';
 
@@ -20,6 +21,9 @@ export interface RunView {
   /** What it is at, or stopped at. */
   stage: Stage | null;
   progress: RunStatus['progress'];
+  /** Part of its work that is done, 0 to 1: training and measuring together, weighted by their seconds. */
+  share: number;
+  /** To the end of the run, measuring included. */
   secondsLeft: number | null;
   reason: Reason | null;
   /** How often it was begun. */
@@ -59,10 +63,8 @@ async function viewOf(
     state,
     stage: status?.stage ?? null,
     progress,
-    secondsLeft:
-      state === 'running' && progress?.perSecond
-        ? (progress.total - progress.done) / progress.perSecond
-        : null,
+    share: state === 'done' ? 1 : shareDone(status, isTrained),
+    secondsLeft: state === 'running' && status ? secondsLeft(status) : null,
     reason: status?.reason ?? (isLost ? lostJob(job!.name, state) : null),
     attempts: status?.attempts.length ?? 0,
     job: job?.name ?? null,

@@ -3,12 +3,14 @@ import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT, inputError, interruptedError, SparselawError } from '../errors.js';
 import { runPaths } from '../files/run.js';
+import { mapBounded } from '../io/bounded.js';
 import { pathExists } from '../io/exists.js';
 import { withFile } from '../io/file-error.js';
 import { clearDeadLock, type Lock, type LockHolder, takeLock } from '../io/lock.js';
 import { printable } from '../io/printable.js';
 import type { OnTrainEvent, TrainEvent } from '../training/events.js';
 import { sweepPaths } from './paths.js';
+import { expectedTrainShare } from './share.js';
 import {
   emptyStatus,
   type Reason,
@@ -77,6 +79,7 @@ export async function runTask(
       if (status.state !== state) await writeStatus(folder, { ...status, state, reason: null, stage: null });
       return state;
     }
+    status.trainShare ??= await trainShareOf(folder, sweep);
     const attempt = beginAttempt(status, todo, options);
     const end = async (state: 'stopped' | 'trained' | 'done' | 'failed', reason: Reason | null = null) => {
       Object.assign(attempt, { endedAt: new Date().toISOString(), outcome: state });
@@ -97,6 +100,15 @@ export async function runTask(
   } finally {
     await lock.release();
   }
+}
+
+async function trainShareOf(folder: string, sweep: Sweep): Promise<number> {
+  // A broken status file of another run is its own to report.
+  const statuses = await mapBounded(sweep.runs, ({ id }) => readStatus(folder, id).catch(() => undefined));
+  return expectedTrainShare(
+    sweep.measure.length > 0,
+    statuses.filter((status) => status !== undefined),
+  );
 }
 
 const notTrained = (folder: string, id: string) =>
@@ -208,16 +220,26 @@ const STAGE_WORK: Record<Stage, Work> = { train: trainStage, measure: measureSta
 async function progressWriter(folder: string, status: RunStatus, stage: Stage) {
   Object.assign(status, { stage, progress: null });
   await writeStatus(folder, status);
-  let last = performance.now();
+  const before = status.seconds[stage];
+  const began = performance.now();
+  const count = () => {
+    status.seconds[stage] = before + (performance.now() - began) / 1000;
+  };
+  let last = began;
   let writing: Promise<void> = Promise.resolve();
   const show = (progress: NonNullable<RunStatus['progress']>) => {
     status.progress = progress;
     if (performance.now() - last < PROGRESS_MS) return;
     last = performance.now();
+    count();
     // A full disk is the stage's own to report.
     writing = writing.then(() => writeStatus(folder, status)).catch(() => undefined);
   };
-  return Object.assign(show, { settled: () => writing });
+  const settled = () => {
+    count();
+    return writing;
+  };
+  return Object.assign(show, { settled });
 }
 
 function reasonOf(error: unknown): Reason {

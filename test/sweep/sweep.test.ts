@@ -33,7 +33,12 @@ describe('sweep run', () => {
     const second = await sweep('run', 'plain.yaml', '--out', 'plain', '--json');
     expect(second.status).toBe(0);
     expect(await modified(table)).toBe(before);
-    for (const { id } of runs) expect((await statusOf('plain', id)).attempts).toHaveLength(1);
+    for (const { id, share } of runs) {
+      expect(share).toBe(1);
+      const { attempts, seconds } = await statusOf('plain', id);
+      expect(attempts).toHaveLength(1);
+      expect(Math.min(seconds.train, seconds.measure)).toBeGreaterThan(0);
+    }
 
     // A grid may grow: what is done stays done.
     await grid('plain.yaml', 10, 'product: { seed: [0, 1, 2] }');
