@@ -1,5 +1,5 @@
-import { engine as tfjs, version_core } from '@tensorflow/tfjs-core';
-import '@tensorflow/tfjs-backend-cpu';
+import { version_core } from '@tensorflow/tfjs-core';
+import { cpuBackend } from './cpu-backend.js';
 import { openEager, refuseUnlessPlainCpu } from './eager.js';
 import type { Engine, EngineOptions } from './index.js';
 
@@ -15,7 +15,6 @@ export async function openCpu(options: EngineOptions): Promise<Engine> {
     deterministic: true,
     versions: { 'tfjs-core': version_core },
   });
-  // Its first use prints an advertisement for tfjs-node otherwise.
-  (tfjs().findBackend('cpu') as unknown as { firstUse: boolean }).firstUse = false;
+  cpuBackend();
   return opened;
 }

@@ -13,6 +13,7 @@ import { emitModule, type ProgramParameter, type ProgramResult } from './stableh
 import { fuseTensors } from './tensor-kernels.js';
 import { type Leaf, type Traced, trace } from './trace.js';
 import { describeType, elementOf, sameShape, sameType, type TensorType } from './types.js';
+import { namingUnsupported } from './unsupported.js';
 import { toDevices } from './upload.js';
 
 /** What an engine's programs share. */
@@ -159,7 +160,9 @@ async function compile<State extends TensorTree, Input extends TensorTree, Resul
   const place = (root: string, tree: TensorTree) => leavesOf(backend, devices, name, root, tree);
   const stateLeaves = place('state', state);
   const leaves = [...stateLeaves, ...place('input', input)];
-  const traced = trace(backend, name, fn, [state, input], leaves, fusions);
+  const traced = await namingUnsupported(name, backend, () =>
+    trace(backend, name, fn, [state, input], leaves, fusions),
+  );
   const { parameters, results } = lowered(traced, precision, fusions);
   const resultLeaves = results.map(({ node, name: path }): Placed => {
     const axis = devices === 1 ? undefined : splitResults?.(path);

@@ -5,6 +5,7 @@ import { mapTree } from '../tree.js';
 import { BACKEND, type Fusions, type XlaBackend } from './backend.js';
 import { createGraph, type Node } from './graph.js';
 import type { TensorType } from './types.js';
+import { missingKernel, unsupportedKernels } from './unsupported.js';
 
 /** A leaf of the caller's data: its place there and its type. */
 export interface Leaf {
@@ -93,24 +94,14 @@ function leavesOf(backend: XlaBackend, name: string, tree: TensorTree): { node: 
   return results;
 }
 
-const UNREGISTERED = /Kernel '(\w+)' not registered|Cannot find registered kernel '(\w+)'/;
 const NO_GRADIENT = /gradient function not found for (\w+)/;
 const DISPOSED = /Cannot read propert.* of undefined \(reading 'backend'\)|is disposed/;
 
 /** tfjs's own failures while recording, in words that say what to do. */
 function explained(name: string, error: unknown): unknown {
   if (error instanceof SparselawError || !(error instanceof Error)) return error;
-  const missing = UNREGISTERED.exec(error.message);
-  if (missing) {
-    return engineError(
-      `${name} uses the tfjs kernel ${missing[1] ?? missing[2]}, which the engine xla does not have.`,
-      {
-        code: 'unsupported-kernel',
-        suggestions: ['Write it with other tfjs ops, or run on --engine wasm.'],
-        cause: error,
-      },
-    );
-  }
+  const missing = missingKernel(error);
+  if (missing) return unsupportedKernels(name, [missing], { cause: error });
   const flat = NO_GRADIENT.exec(error.message);
   if (flat) {
     return engineError(`${name} differentiates the tfjs kernel ${flat[1]}, which has no gradient here.`, {

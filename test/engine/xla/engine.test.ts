@@ -158,7 +158,7 @@ describe.skipIf(WITHOUT_PLUGIN)('the XLA engine', () => {
     tf.dispose([two, three, whole]);
   });
 
-  it.each<[string, (x: tf.Tensor) => tf.Tensor, RegExp]>([
+  it.each<[string, (x: tf.Tensor) => tf.Tensor, RegExp | string]>([
     [
       'reading a value',
       (x) => tf.mul(x, tf.neg(x).dataSync()[0]!),
@@ -174,7 +174,18 @@ describe.skipIf(WITHOUT_PLUGIN)('the XLA engine', () => {
     [
       'an unknown kernel',
       (_x) => tf.depthToSpace(tf.ones([1, 1, 1, 4]) as tf.Tensor4D, 2),
-      /uses the tfjs kernel DepthToSpace/,
+      'test uses the tfjs kernel DepthToSpace, which the engine xla does not have.',
+    ],
+    [
+      'several unknown kernels at once',
+      (x) => {
+        const image = tf.reshape(tf.tile(x, [4]), [1, 2, 2, 3]) as tf.Tensor4D;
+        const wide = tf.conv2d(image, tf.ones([1, 1, 3, 8]) as tf.Tensor4D, 1, 'same');
+        const { values } = tf.unique(tf.reshape(tf.depthToSpace(wide, 2), [-1]));
+        const narrow = tf.conv2d(image, tf.ones([2, 2, 3, 1]) as tf.Tensor4D, 1, 'same');
+        return tf.add(tf.sum(narrow), tf.sum(values));
+      },
+      'test uses the tfjs kernels Conv2D, DepthToSpace, and Unique, which the engine xla does not have.',
     ],
     [
       'shapes that do not fit',
@@ -203,6 +214,46 @@ describe.skipIf(WITHOUT_PLUGIN)('the XLA engine', () => {
     await expect(run(fn)).rejects.toThrow(message);
     // The engine goes on working.
     expect(await run((x) => tf.neg(x))).toEqual([-1, -2, -3]);
+  });
+
+  it.each<[string, (x: tf.Tensor) => tf.Tensor, string, string]>([
+    [
+      'fails otherwise',
+      (x) => tf.grad((y) => tf.sum(tf.unique(y).values))(x),
+      'kernel Unique,',
+      'test differentiates the tfjs kernel Unique, which has no gradient here.',
+    ],
+    [
+      'meets a kernel that tfjs cpu lacks as well',
+      (x) => tf.engine().runKernel('Nowhere', { x: tf.unique(x).values }) as tf.Tensor,
+      'kernels Unique and Nowhere,',
+      'test uses the tfjs kernel Nowhere, which the engine xla does not have.',
+    ],
+    [
+      'would have to compute too much',
+      (x) => tf.unique(tf.tile(x, [2 ** 18])).values,
+      'kernel Unique,',
+      'f32[786432] is too large to search with.',
+    ],
+    [
+      'meets numbers that programs do not have',
+      (x) => tf.real(tf.fft(tf.complex(x, x))),
+      'kernel Complex,',
+      'The engine xla has no tensors of dtype complex64.',
+    ],
+  ])('says where the search for unknown kernels ended if it %s', async (_name, fn, named, ended) => {
+    const left = () => ({
+      kernels: tf.getKernelsForBackend('xla').length,
+      onCpu: tf.engine().findBackend('cpu').numDataIds(),
+    });
+    const before = left();
+    await expect(run(fn)).rejects.toMatchObject({
+      message: expect.stringContaining(named),
+      code: 'unsupported-kernel',
+      exitStatus: 4,
+      suggestions: [expect.any(String), `There may be more: the search for them ended at "${ended}"`],
+    });
+    expect(left()).toEqual(before);
   });
 
   it('refuses ops outside compiled functions and synchronous reads', async () => {
