@@ -1,5 +1,6 @@
-// The study's criteria (README.md, written before the runs) applied to its table: `node verdicts.mjs TABLE FIT`.
-// Prints Markdown. Needs a built clone (make).
+// The study's criteria (README.md, written before the runs) applied to its table: `node verdicts.mjs TABLE FIT [TOKENS]`.
+// TOKENS are those the runs were trained on, where they were not measured to their end. Prints Markdown. Needs a built
+// clone (make).
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,7 +10,7 @@ import { parse } from 'csv-parse/sync';
 import { studentQuantile } from '../../dist/src/fit/distributions.js';
 import { findLaw } from '../../dist/src/laws/index.js';
 
-const [tablePath, fitPath] = process.argv.slice(2);
+const [tablePath, fitPath, trainedTokens] = process.argv.slice(2);
 const program = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
 const rows = parse(readFileSync(tablePath, 'utf8'), { columns: true });
 const fits = JSON.parse(readFileSync(fitPath, 'utf8')).fits;
@@ -55,7 +56,8 @@ const all = series();
 const name = (own) =>
   `${own[0].activation} ${(own[0].params_non_embedding / 1e6).toFixed(1)}M, seed ${own[0].seed}`;
 const protocol = (own) => (own[0].shared_cett ? 'shared' : 'own');
-const length = (own) => Math.max(...rows.filter((r) => r.run_id === own[0].run_id).map((r) => Number(r.tokens)));
+const length = (own) =>
+  Number(trainedTokens ?? Math.max(...rows.filter((r) => r.run_id === own[0].run_id).map((r) => Number(r.tokens))));
 
 console.log('## 1. Direction: slope in ln D over the late half, points of activation ratio (%) per e-fold');
 head('run', 'CETT bound', 'points', 'slope', '95 % interval', 'says');
@@ -87,7 +89,8 @@ for (const own of all) {
   const m = mean(differences);
   const deviation = Math.sqrt(mean(differences.map((v) => (v - m) ** 2)) / (differences.length - 1));
   const ratio = rmse(law) / rmse(best);
-  const says = ratio <= 1.1 ? 'agrees' : m / deviation > 2 ? 'disagrees' : 'not told';
+  const isWhole = Number(own.at(-1).tokens) === length(own) || trainedTokens === undefined;
+  const says = !isWhole ? 'not told: incomplete' : ratio <= 1.1 ? 'agrees' : m / deviation > 2 ? 'disagrees' : 'not told';
   line(name(own), protocol(own), own.length, law, percent(rmse(law), 3), best, percent(rmse(best), 3), ratio.toFixed(2),
     (m / deviation).toFixed(1), says);
 }
