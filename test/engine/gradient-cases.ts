@@ -19,6 +19,12 @@ const unary = (name: string, fn: (x: Tensor) => Tensor, range?: [number, number]
   ...(range && { range }),
 });
 
+/** Products of x and what is constant almost everywhere: the gradient through the latter is 0. */
+const through = (steps: Record<string, (x: Tensor) => Tensor>): GradientCase[] =>
+  Object.entries(steps).map(([name, step]) =>
+    unary(`through ${name}`, (x) => tf.mul(x, tf.cast(step(x), 'float32'))),
+  );
+
 const binary = (
   name: string,
   fn: (a: Tensor, b: Tensor) => Tensor,
@@ -84,8 +90,24 @@ export const GRADIENT_CASES: GradientCase[] = [
   unary('step', (x) => tf.step(x)),
   unary('tan', tf.tan, [-1, 1]),
   unary('tanh', tf.tanh),
-  unary('through a comparison', (x) => tf.mul(x, tf.cast(tf.greater(x, 0.5), 'float32'))),
-  unary('through a logical not', (x) => tf.mul(x, tf.cast(tf.logicalNot(tf.isNaN(x)), 'float32'))),
+  ...through({
+    greater: (x) => tf.greater(x, 0.5),
+    'isNaN and logicalNot': (x) => tf.logicalNot(tf.isNaN(x)),
+    less: (x) => tf.less(x, 0.5),
+    lessEqual: (x) => tf.lessEqual(x, 0.5),
+    greaterEqual: (x) => tf.greaterEqual(x, 0.5),
+    notEqual: (x) => tf.notEqual(x, 0.5),
+    floorDiv: (x) => tf.floorDiv(x, 0.5),
+    isFinite: tf.isFinite,
+    isInf: tf.isInf,
+    onesLike: tf.onesLike,
+    logicalAnd: (x) => tf.logicalAnd(tf.less(x, 1), tf.greater(x, 0)),
+    logicalOr: (x) => tf.logicalOr(tf.less(x, -1), tf.greater(x, 0)),
+    all: (x) => tf.all(tf.greater(x, 0), 0),
+    any: (x) => tf.any(tf.greater(x, 0), 0),
+    'argMax and oneHot': (x) => tf.oneHot(tf.argMax(x, 1), 3),
+    'argMin and oneHot': (x) => tf.oneHot(tf.argMin(x, 1), 3),
+  }),
   ...binary('add', tf.add),
   ...binary('sub', tf.sub),
   ...binary('mul', tf.mul),
@@ -150,6 +172,12 @@ export const GRADIENT_CASES: GradientCase[] = [
       ];
     }),
   ),
+  {
+    name: 'fused matMul with bias and relu',
+    shapes: [[2, 3], [3, 4], [4]],
+    fn: (a, b, bias) =>
+      tf.fused.matMul({ a: a as tf.Tensor2D, b: b as tf.Tensor2D, bias, activation: 'relu' }),
+  },
   { name: 'sum', shapes: [[2, 3, 2]], fn: (x) => tf.sum(x) },
   { name: 'sum of an axis', shapes: [[2, 3, 2]], fn: (x) => tf.sum(x, [1]) },
   { name: 'sum, kept', shapes: [[2, 3, 2]], fn: (x) => tf.sum(x, [0, -1], true) },

@@ -12,14 +12,13 @@ import {
   transpose,
   util,
 } from '@tensorflow/tfjs-core';
-import { register, sumToShape } from './shared.js';
+import { register } from './shared.js';
 
 export function registerShapeGradients(): void {
   register('Reshape', { inputsToSave: ['x'] }, (dy, [x]) => ({ x: () => reshape(dy, x!.shape) }));
   register('ExpandDims', { inputsToSave: ['input'] }, (dy, [input]) => ({
     input: () => reshape(dy, input!.shape),
   }));
-  register('BroadcastTo', { inputsToSave: ['x'] }, (dy, [x]) => ({ x: () => sumToShape(dy, x!.shape) }));
   register('Transpose', {}, (dy, _saved, { perm }) => ({
     x: () => transpose(dy, backend_util.getUndoAxesPermutation(perm as number[])),
   }));

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { computedOnce } from '../../../src/engine/table.js';
 
 type Tensor = tf.Tensor;
 
@@ -11,7 +12,7 @@ export interface CaseInput {
 
 /** One function whose results must be the same on tfjs's cpu backend and in a compiled program. */
 export interface KernelCase {
-  /** The kernel under test; every kernel of the engine has at least one case here or among the gradients. */
+  /** The kernel under test, which `fn` must run. */
   kernel: string;
   inputs: CaseInput[];
   fn: (...inputs: Tensor[]) => Tensor | Tensor[];
@@ -56,6 +57,7 @@ export const KERNEL_CASES: KernelCase[] = [
   ...unary('Atan', tf.atan, [MIXED, EXTREMES]),
   ...unary('Atanh', tf.atanh, [SMALL]),
   ...unary('Ceil', tf.ceil, [MIXED]),
+  ...unary('ComputedOnce', computedOnce, [MIXED]),
   ...unary('Cos', tf.cos, [MIXED]),
   ...unary('Cosh', tf.cosh, [MIXED]),
   ...unary('Elu', tf.elu, [MIXED]),
@@ -219,7 +221,7 @@ export const KERNEL_CASES: KernelCase[] = [
     },
   },
 
-  { kernel: 'BroadcastTo', inputs: [f([2, 1], [1, 2])], fn: (x) => tf.broadcastTo(x!, [3, 2, 2]) },
+  { kernel: 'Tile', inputs: [f([2, 1], [1, 2])], fn: (x) => tf.broadcastTo(x!, [3, 2, 2]) },
   { kernel: 'Concat', inputs: [CUBE, CUBE], fn: (x, y) => tf.concat([x!, y!], 2) },
   { kernel: 'Diag', inputs: [f([3], [1, 2, 3])], fn: (x) => tf.diag(x!) },
   { kernel: 'Diag', inputs: [f([2, 2], [1, 2, 3, 4])], fn: (x) => tf.diag(x!) },

@@ -119,7 +119,6 @@ export const BINARY_KERNELS: KernelTable = {
     LessEqual: comparison('LE'),
     LogicalAnd: logical('and'),
     LogicalOr: logical('or'),
-    LogicalXor: logical('xor'),
     Maximum: arithmetic('maximum'),
     Minimum: arithmetic('minimum'),
     Mod: modulo,

@@ -209,7 +209,6 @@ const diag: Kernel = ({ inputs, graph }) => {
 };
 
 export const SHAPE_KERNELS: KernelTable = {
-  BroadcastTo: (call) => broadcastTo(call.inputs.x!, attribute<number[]>(call, 'shape')),
   Concat: concat,
   Diag: diag,
   ExpandDims: (call) => {
