@@ -1,8 +1,8 @@
 import type { Config } from '../config.js';
 import { findPlugin, type PluginLocation } from '../engine/install/index.js';
 import { openXlaWith } from '../engine/xla/index.js';
-import type { KernelChoice } from '../engine/xla/kernel-choice.js';
-import { compilesKernels } from '../engine/xla/kernel-probe.js';
+import type { KernelChoice, KernelKind } from '../engine/xla/kernel-choice.js';
+import { rightKinds } from '../engine/xla/kernel-probe.js';
 import { type KernelUse, writeKernelTable } from '../engine/xla/kernel-table.js';
 import { searchCuts, type Trial, type Tuned } from '../engine/xla/tune.js';
 import { engineError, interruptedError } from '../errors.js';
@@ -29,7 +29,8 @@ export interface TuneOptions {
  */
 export async function tuneKernels(config: Config, options: TuneOptions): Promise<TunedKernels> {
   const plugin = await findPlugin('cuda');
-  if (!(await compilesKernels(plugin))) {
+  const right = await rightKinds(plugin);
+  if (right.length === 0) {
     throw engineError(`The plugin ${plugin.package} ${plugin.version} takes no kernels of our own.`, {
       code: 'no-kernels',
       suggestions: [
@@ -38,13 +39,14 @@ export async function tuneKernels(config: Config, options: TuneOptions): Promise
       ],
     });
   }
-  return tuneOn(plugin, config, options);
+  return tuneOn(plugin, right, config, options);
 }
 
 const stopped = () => interruptedError('Stopped; the table is as it was.', { code: 'interrupted' });
 
 async function tuneOn(
   plugin: PluginLocation,
+  right: readonly KernelKind[],
   config: Config,
   { seconds, onTrial, signal }: TuneOptions,
 ): Promise<TunedKernels> {
@@ -56,6 +58,7 @@ async function tuneOn(
       ...{ device: 'cuda', precision: 'bfloat16' },
       // Programs ask while they are compiled, one after the other.
       kernels: (kind, shape) => {
+        if (!right.includes(kind)) return undefined;
         uses.set(`${kind} ${shape.join('x')}`, { kind, shape });
         return current(kind, shape);
       },

@@ -10,9 +10,9 @@ import { findPlugin, type PluginLocation } from '../install/index.js';
 import { BACKEND, type Fusions, XlaBackend } from './backend.js';
 import { xlaCollectives } from './collectives.js';
 import { recordFold } from './fold.js';
-import { type KernelChoice, kernelsOf, PROVEN_KINDS, requestedKinds } from './kernel-choice.js';
-import { compilesKernels } from './kernel-probe.js';
-import { choiceOf, readKernelTable } from './kernel-table.js';
+import { type KernelChoice, type KernelKind, requestedKinds } from './kernel-choice.js';
+import { rightKinds } from './kernel-probe.js';
+import { readKernelTable, usualChoice } from './kernel-table.js';
 import { cudnnTakes } from './kernels/cudnn-attention.js';
 import { registerKernels } from './kernels/index.js';
 import { openPlugin } from './open.js';
@@ -64,21 +64,16 @@ interface XlaOptions extends EngineOptions {
 export async function openXlaWith(plugin: PluginLocation, options: XlaOptions = {}): Promise<Engine> {
   refuseUnlessComputed(options);
   const overrides = { ...programOptions(options), ...options.xlaOptions };
-  const compiles =
-    options.kernels === undefined && mayCallKernels(options) && (await compilesKernels(plugin));
+  const asks = options.kernels === undefined && mayCallKernels(options);
+  const right = asks ? await rightKinds(plugin) : [];
   const client = await openPlugin(plugin, overrides, options.devices);
-  const kernels = options.kernels ?? (compiles && (await usualKernels(plugin, client.deviceDescription)));
+  const kernels = options.kernels ?? (await usualKernels(plugin, client.deviceDescription, right));
   return xlaEngine(client, { ...options, kernels });
 }
 
-/** Those that are asked for, else those that pay by the table of this device, else those that paid on an H200. */
-async function usualKernels(plugin: PluginLocation, device: string): Promise<KernelChoice> {
-  const requested = requestedKinds();
-  const table = await readKernelTable(plugin, device);
-  if (!requested) return choiceOf(table, kernelsOf(PROVEN_KINDS));
-  const cuts = choiceOf(table, kernelsOf(requested));
-  const usual = kernelsOf(requested);
-  return (kind, shape) => usual(kind, shape) && (cuts(kind, shape) ?? usual(kind, shape));
+async function usualKernels(plugin: PluginLocation, device: string, right: readonly KernelKind[]) {
+  if (right.length === 0) return false;
+  return usualChoice(right, await readKernelTable(plugin, device), requestedKinds());
 }
 
 /** Kernels of our own compute in bfloat16, as cuDNN's do. */

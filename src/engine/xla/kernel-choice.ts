@@ -25,7 +25,7 @@ export type KernelChoice = (kind: KernelKind, shape: readonly number[]) => Cut |
 /** The best of those tried on an H200 (reports/performance.md). */
 export const DEFAULT_CUT: Cut = { lanesAtOnce: 2048, rowsOfInstance: 16, warps: 4 };
 
-/** Where each kind starts from. Those of whole tensors and of losses have not been timed on a device. */
+/** Where each kind starts from. Those of whole tensors and of losses were timed on a device as they are, with no others. */
 export const STARTING_CUTS: Readonly<Record<KernelKind, Cut>> = {
   norms: DEFAULT_CUT,
   normGradients: DEFAULT_CUT,
@@ -34,8 +34,8 @@ export const STARTING_CUTS: Readonly<Record<KernelKind, Cut>> = {
   casts: { lanesAtOnce: 4096, rowsOfInstance: 1, warps: 8 },
 };
 
-/** Kinds that were seen on a device to be right and to pay: taken unless something else is asked for. */
-export const PROVEN_KINDS: readonly KernelKind[] = ['norms', 'normGradients'];
+/** Kinds that pay on an H200 (reports/performance.md): taken where they are right, unless something else is asked for. */
+export const PROVEN_KINDS: readonly KernelKind[] = ['norms', 'normGradients', 'losses'];
 
 /** Kernels of these kinds, cut as they start. */
 export const kernelsOf =

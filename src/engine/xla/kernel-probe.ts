@@ -1,31 +1,57 @@
 import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { writeFileAtomic } from '../../io/atomic.js';
-import { pathExists } from '../../io/exists.js';
 import { cacheFolder, type PluginLocation } from '../install/index.js';
-import { requestedKinds } from './kernel-choice.js';
+import { KERNEL_KINDS, type KernelKind, requestedKinds } from './kernel-choice.js';
+import { KERNEL_VERSION } from './kernel-table.js';
 
-/** Opening a GPU and compiling one small program takes seconds. */
+/** Opening a GPU and compiling a few small programs takes seconds. */
 const TIMEOUT_MS = 60_000;
 
 /**
- * Whether a plugin compiles kernels of our own and gets their numbers right. Tried once in a process of its own,
- * because a plugin that takes the call for something else may end the process; kept beside the compiled programs.
+ * The kinds of our own kernels that a plugin compiles and whose numbers it gets right; none of them is used otherwise.
+ * Tried once in a process of its own, because a plugin that takes the call for something else may end the process;
+ * kept beside the compiled programs.
  */
-export async function compilesKernels(plugin: PluginLocation, env = process.env): Promise<boolean> {
+export async function rightKinds(
+  plugin: PluginLocation,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<readonly KernelKind[]> {
   const compiled = import.meta.url.endsWith('.js');
-  if (requestedKinds(env)?.length === 0 || plugin.device !== 'cuda' || !compiled) return false;
-  const seen = join(cacheFolder(), 'kernels', `${plugin.sha256}.json`);
-  if (await pathExists(seen)) return true;
+  if (requestedKinds(env)?.length === 0 || plugin.device !== 'cuda' || !compiled) return [];
+  const path = join(cacheFolder(), 'kernels', `${plugin.sha256}.json`);
+  const known = kindsSeen(await readFile(path, 'utf8').catch(() => ''));
+  if (known) return known;
   const child = fileURLToPath(new URL('./kernel-probe.worker.js', import.meta.url));
+  const { printed, ended } = await promisify(execFile)(process.execPath, [child, JSON.stringify(plugin)], {
+    timeout: TIMEOUT_MS,
+  }).then(
+    ({ stdout }) => ({ printed: stdout, ended: true }),
+    // Refused, or at an end: what was right before that stays right, and is tried again next time.
+    ({ stdout = '' }: { stdout?: string }) => ({ printed: stdout, ended: false }),
+  );
+  const lines = printed.split('\n');
+  const kinds = KERNEL_KINDS.filter((kind) => lines.includes(kind));
+  if (ended) await writeFileAtomic(path, `${seenText(plugin, kinds)}\n`).catch(() => undefined);
+  return kinds;
+}
+
+export const seenText = (
+  { package: name, version }: Pick<PluginLocation, 'package' | 'version'>,
+  kinds: readonly KernelKind[],
+): string =>
+  JSON.stringify({ schemaVersion: 2, kernelVersion: KERNEL_VERSION, plugin: name, version, kinds });
+
+/** What `seenText` says; undefined where it is of other kernels, or damaged. */
+export function kindsSeen(text: string): readonly KernelKind[] | undefined {
   try {
-    await promisify(execFile)(process.execPath, [child, JSON.stringify(plugin)], { timeout: TIMEOUT_MS });
+    const { schemaVersion, kernelVersion, kinds } = JSON.parse(text) as Record<string, unknown>;
+    if (schemaVersion !== 2 || kernelVersion !== KERNEL_VERSION || !Array.isArray(kinds)) return undefined;
+    return KERNEL_KINDS.filter((kind) => kinds.includes(kind));
   } catch {
-    return false; // Refused, wrong, or at an end: everything works without.
+    return undefined;
   }
-  const text = `${JSON.stringify({ schemaVersion: 1, plugin: plugin.package, version: plugin.version })}\n`;
-  await writeFileAtomic(seen, text).catch(() => undefined);
-  return true;
 }

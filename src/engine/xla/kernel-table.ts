@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type KernelTable, kernelTableSchema } from '../../files/kernel-table.js';
 import { writeFileAtomic } from '../../io/atomic.js';
 import { cacheFolder, type PluginLocation } from '../install/index.js';
-import type { Cut, KernelChoice, KernelKind } from './kernel-choice.js';
+import { type Cut, type KernelChoice, type KernelKind, kernelsOf, PROVEN_KINDS } from './kernel-choice.js';
 import type { Tuned } from './tune.js';
 
 /** Of the kernels' text: to be raised when it changes, so that older tables are not believed. */
@@ -37,6 +37,24 @@ export function choiceOf(table: KernelTable | undefined, otherwise: KernelChoice
   return (kind, shape) => {
     const known = entries.get(keyOf(kind, shape));
     return known === undefined ? otherwise(kind, shape) : ((known ?? undefined) as Cut | undefined);
+  };
+}
+
+/**
+ * Those that are asked for, else those that pay by the table of this device, else those that paid on an H200; of kinds
+ * whose numbers are right alone.
+ */
+export function usualChoice(
+  right: readonly KernelKind[],
+  table: KernelTable | undefined,
+  requested: readonly KernelKind[] | undefined,
+): KernelChoice {
+  const usual = kernelsOf(requested ?? PROVEN_KINDS);
+  const measured = choiceOf(table, usual);
+  return (kind, shape) => {
+    if (!right.includes(kind)) return undefined;
+    if (!requested) return measured(kind, shape);
+    return usual(kind, shape) && (measured(kind, shape) ?? usual(kind, shape));
   };
 }
 

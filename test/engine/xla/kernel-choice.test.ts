@@ -10,7 +10,7 @@ import {
 describe('the choice of kernels', () => {
   it('takes those that a device has shown to pay, unless something else is asked for', () => {
     expect(requestedKinds({})).toBeUndefined();
-    expect(PROVEN_KINDS).toEqual(['norms', 'normGradients']);
+    expect(PROVEN_KINDS).toEqual(['norms', 'normGradients', 'losses']);
     const choose = kernelsOf(PROVEN_KINDS);
     expect(KERNEL_KINDS.filter((kind) => choose(kind, [16_384, 768]))).toEqual(PROVEN_KINDS);
   });

@@ -10,7 +10,12 @@ import {
   kernelsOf,
   PROVEN_KINDS,
 } from '../../../src/engine/xla/kernel-choice.js';
-import { choiceOf, readKernelTable, writeKernelTable } from '../../../src/engine/xla/kernel-table.js';
+import {
+  choiceOf,
+  readKernelTable,
+  usualChoice,
+  writeKernelTable,
+} from '../../../src/engine/xla/kernel-table.js';
 import { searchCuts } from '../../../src/engine/xla/tune.js';
 
 const cut = (warps: number): Cut => ({ lanesAtOnce: 64, rowsOfInstance: 2, warps });
@@ -96,7 +101,19 @@ describe('the table of kernels that pay', () => {
     expect(choose('losses', [1024, 512])).toEqual(cut(4));
     expect(choose('norms', [1024, 64])).toBeUndefined();
     expect(choose('norms', [2048, 64])).toEqual(DEFAULT_CUT);
-    expect(choose('losses', [2048, 512])).toBeUndefined();
+    expect(choose('squares', [2048])).toBeUndefined();
+  });
+
+  it('has no say over kinds that are wrong, nor over those that are asked for', async () => {
+    await writeKernelTable(plugin, 'GPU X', uses, tuned);
+    const table = await readKernelTable(plugin, 'GPU X');
+    expect(usualChoice(['norms'], table, undefined)('losses', [1024, 512])).toBeUndefined();
+    expect(usualChoice(['losses'], table, undefined)('losses', [1024, 512])).toEqual(cut(4));
+    expect(usualChoice(['norms'], undefined, undefined)('norms', [1, 1])).toEqual(DEFAULT_CUT);
+    const asked = usualChoice(['norms', 'losses'], table, ['norms', 'casts']);
+    expect(asked('norms', [1024, 64])).toEqual(DEFAULT_CUT);
+    expect(asked('losses', [1024, 512])).toBeUndefined();
+    expect(asked('casts', [1])).toBeUndefined();
   });
 
   it('holds the shapes of several runs, and the last word on each', async () => {
