@@ -5,7 +5,7 @@ import type { HostTensor } from '../engine/index.js';
 import { inputError } from '../errors.js';
 import { readJson } from '../io/json.js';
 import { printable } from '../io/printable.js';
-import { readFloatTensors, readSafetensorsHeader } from '../io/safetensors.js';
+import { type FloatReading, readFloatTensors, readSafetensorsHeader } from '../io/safetensors.js';
 import { familyTensors, readFamily, takeTensor } from '../model/families/index.js';
 
 /** Files of weights in a folder: one, or the shards that the index lists. */
@@ -39,11 +39,11 @@ export async function openForeign(folder: string) {
   }
   const sources = locate(entries.keys());
   const shapes = familyTensors(spec);
-  const read = async (name: string): Promise<HostTensor> => {
+  const read = async (name: string, room?: FloatReading['room']): Promise<HostTensor> => {
     const source = sources.get(name)!;
     const { file } = entries.get(source.name)!;
-    const stored = (await readFloatTensors(file, [source.name])).get(source.name)!;
-    requireFinite(stored.data, file, source.name);
+    const reading = { room, onPart: finiteOnly(file) };
+    const stored = (await readFloatTensors(file, [source.name], reading)).get(source.name)!;
     const { shape, data } = takeTensor(source, stored);
     if (shape.join() !== shapes[name]!.join()) {
       throw inputError(
@@ -58,6 +58,7 @@ export async function openForeign(folder: string) {
     spec,
     /** Shapes of its tensors by our names. */
     shapes,
+    /** @param room where to, see `FloatReading` */
     read,
     /** Name of the tensor in transformers' class. */
     nameOf: (name: string) => nameOf(name).name,
@@ -66,14 +67,40 @@ export async function openForeign(folder: string) {
   };
 }
 
-/** @throws SparselawError (status 3) naming file, tensor and element */
-export function requireFinite(data: Float32Array, file: string, name: string): void {
-  let bad = 0;
-  // x − x is 0 for finite numbers alone; a plain loop keeps up with the disk, a callback a value does not.
-  while (bad < data.length && data[bad]! - data[bad]! === 0) bad++;
-  if (bad === data.length) return;
-  throw inputError(`${printable(file)}: tensor ${printable(name)} holds ${data[bad]} at element ${bad}.`, {
-    code: 'non-finite-weights',
-    suggestions: ['The run diverged or the file is damaged: measure an earlier checkpoint.'],
-  });
+/** Refuses NaN and infinity as soon as they are read. @throws SparselawError (status 3) naming file, tensor and element */
+export const finiteOnly =
+  (file: string): NonNullable<FloatReading['onPart']> =>
+  (name, part, first) => {
+    if (isFinitePart(part)) return;
+    const bad = part.findIndex((value) => !Number.isFinite(value));
+    throw inputError(
+      `${printable(file)}: tensor ${printable(name)} holds ${part[bad]} at element ${first + bad}.`,
+      {
+        code: 'non-finite-weights',
+        suggestions: ['The run diverged or the file is damaged: measure an earlier checkpoint.'],
+      },
+    );
+  };
+
+/**
+ * Whether no exponent has all of its bits set: adding one to it then never reaches the sign. Four values at a time and
+ * no way out before the end, which takes half as long as asking for each.
+ */
+function isFinitePart(values: Float32Array): boolean {
+  const words = new Int32Array(values.buffer, values.byteOffset, values.length);
+  const rest = words.length % 4;
+  let signs = 0;
+  for (let i = 0; i < rest; i++) signs |= (words[i]! & EXPONENT) + ONE;
+  for (let i = rest; i < words.length; i += 4) {
+    signs |=
+      ((words[i]! & EXPONENT) + ONE) |
+      ((words[i + 1]! & EXPONENT) + ONE) |
+      ((words[i + 2]! & EXPONENT) + ONE) |
+      ((words[i + 3]! & EXPONENT) + ONE);
+  }
+  return signs >= 0;
 }
+
+/** A float32's exponent, and the lowest bit of it. */
+const EXPONENT = 0x7f800000;
+const ONE = 0x00800000;

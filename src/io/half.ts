@@ -1,8 +1,23 @@
-/** bfloat16 bit patterns as float32: the upper half of the same number. */
+/**
+ * bfloat16 bit patterns as float32: the upper half of the same number. Four at a time, from two words: a value at a
+ * time takes twice as long, which is more than a disk takes to give it.
+ * @param bits at an even place of their buffer
+ */
 export function float32FromBfloat16(bits: Uint16Array, out: Float32Array): void {
-  const words = new Uint32Array(out.buffer, out.byteOffset, out.length);
-  for (let i = 0; i < bits.length; i++) words[i] = bits[i]! << 16;
+  const words = new Int32Array(out.buffer, out.byteOffset, out.length);
+  const pairs = new Int32Array(bits.buffer, bits.byteOffset, 2 * (bits.length >> 2));
+  for (let from = 0, to = 0; from < pairs.length; from += 2, to += 4) {
+    const a = pairs[from]!;
+    const b = pairs[from + 1]!;
+    words[to] = a << 16;
+    words[to + 1] = a & UPPER;
+    words[to + 2] = b << 16;
+    words[to + 3] = b & UPPER;
+  }
+  for (let i = 2 * pairs.length; i < bits.length; i++) words[i] = bits[i]! << 16;
 }
+
+const UPPER = 0xffff0000 | 0;
 
 /** float32 as bfloat16 bit patterns, rounded to nearest, ties to even; NaN stays NaN. */
 export function bfloat16FromFloat32(values: Float32Array): Uint16Array {

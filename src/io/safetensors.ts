@@ -26,7 +26,7 @@ type Values =
   | BigInt64Array
   | BigUint64Array;
 
-/** A tensor on the host, row-major, in an ArrayBuffer of its own. */
+/** A tensor on the host, row-major, in an ArrayBuffer of its own (unless it was read into a `FloatReading.room`). */
 export interface HostTensorF<Data extends Values = Values> {
   /** As stored; BF16 and F16 come as Float32Array, BOOL as Uint8Array. */
   dtype: SafetensorsDtype;
@@ -41,9 +41,31 @@ export interface TensorToWrite {
   data: Values;
 }
 
-/** Linux reads at most 2^31 − 4096 bytes at once; the conversion of halves needs far less. */
+/** Linux reads at most 2^31 − 4096 bytes at once. */
 const MAX_READ_BYTES = 2 ** 30;
 const HALF_CHUNK_BYTES = 2 ** 24;
+/** Weights come in parts that a processor's cache holds; only a tensor's first part is waited for with nothing to do. */
+const PART_BYTES = 2 ** 21;
+
+/** How weights are read. */
+export interface FloatReading {
+  /**
+   * Gives the memory for so many values, by default new. New memory costs more, page by page, than the conversion
+   * does: who is done with a tensor before the next gives the same again (`floatRoom`).
+   */
+  room?: (length: number) => Float32Array;
+  /** Sees each part of a tensor as soon as it is there, while the next is read. @param first its place in the tensor */
+  onPart?: (name: string, part: Float32Array, first: number) => void;
+}
+
+/** Memory that each tensor is read into after the other: values are valid until the next call. */
+export function floatRoom(): (length: number) => Float32Array {
+  let memory = new Float32Array(0);
+  return (length) => {
+    if (memory.length < length) memory = new Float32Array(length);
+    return memory.subarray(0, length);
+  };
+}
 
 /** The checked header of a file. @throws SparselawError (status 3) naming file and tensor */
 export async function readSafetensorsHeader(path: string): Promise<SafetensorsHeader> {
@@ -54,10 +76,28 @@ export async function readSafetensorsHeader(path: string): Promise<SafetensorsHe
  * Reads tensors one after another, in file order, so that a large file needs the memory of its largest tensor.
  * @param names only these; one that is missing is an error (status 3)
  */
-export async function* eachTensor(
+export function eachTensor(path: string, names?: Iterable<string>): AsyncGenerator<[string, HostTensorF]> {
+  return eachOf(path, names, (handle, entry, name) => readData(handle, entry, path, name));
+}
+
+/** `eachTensor` for weights. @throws SparselawError (status 3) when a tensor is not F32, BF16 or F16 */
+export function eachFloatTensor(
   path: string,
   names?: Iterable<string>,
-): AsyncGenerator<[string, HostTensorF]> {
+  reading: FloatReading = {},
+): AsyncGenerator<[string, HostTensorF<Float32Array>]> {
+  return eachOf(path, names, (handle, entry, name) => {
+    const { dtype } = entry;
+    if (isFloat(dtype)) return readFloats(handle, { ...entry, dtype }, path, name, reading);
+    throw unreadable(path, name, dtype, 'float32, bfloat16 or float16');
+  });
+}
+
+async function* eachOf<Data extends Values>(
+  path: string,
+  names: Iterable<string> | undefined,
+  read: (handle: FileHandle, entry: TensorEntry, name: string) => Promise<Data>,
+): AsyncGenerator<[string, HostTensorF<Data>]> {
   const handle = await withFile('read', path, () => open(path, 'r'));
   try {
     const { tensors } = await withFile('read', path, () => readHeader(handle, path));
@@ -68,7 +108,7 @@ export async function* eachTensor(
           code: 'missing-tensor',
         });
       }
-      const data = await withFile('read', path, () => readData(handle, entry, path, name));
+      const data = await withFile('read', path, async () => read(handle, entry, name));
       yield [name, { dtype: entry.dtype, shape: entry.shape, data }];
     }
   } finally {
@@ -77,31 +117,20 @@ export async function* eachTensor(
 }
 
 /** Reads tensors, all or those named. @throws SparselawError (status 3) naming file and tensor */
-export async function readTensors(path: string, names?: Iterable<string>): Promise<Map<string, HostTensorF>> {
-  const tensors = new Map<string, HostTensorF>();
-  for await (const [name, tensor] of eachTensor(path, names)) tensors.set(name, tensor);
-  return tensors;
-}
-
-/** `eachTensor` for weights. @throws SparselawError (status 3) when a tensor is not F32, BF16 or F16 */
-export async function* eachFloatTensor(
-  path: string,
-  names?: Iterable<string>,
-): AsyncGenerator<[string, HostTensorF<Float32Array>]> {
-  for await (const [name, { dtype, shape, data }] of eachTensor(path, names)) {
-    if (!(data instanceof Float32Array)) throw unreadable(path, name, dtype, 'float32, bfloat16 or float16');
-    yield [name, { dtype, shape, data }];
-  }
-}
+export const readTensors = (path: string, names?: Iterable<string>): Promise<Map<string, HostTensorF>> =>
+  collect(eachTensor(path, names));
 
 /** `readTensors` for weights. @throws SparselawError (status 3) when a tensor is not F32, BF16 or F16 */
-export async function readFloatTensors(
+export const readFloatTensors = (
   path: string,
   names?: Iterable<string>,
-): Promise<Map<string, HostTensorF<Float32Array>>> {
-  const tensors = new Map<string, HostTensorF<Float32Array>>();
-  for await (const [name, tensor] of eachFloatTensor(path, names)) tensors.set(name, tensor);
-  return tensors;
+  reading?: FloatReading,
+): Promise<Map<string, HostTensorF<Float32Array>>> => collect(eachFloatTensor(path, names, reading));
+
+async function collect<T>(entries: AsyncIterable<[string, T]>): Promise<Map<string, T>> {
+  const all = new Map<string, T>();
+  for await (const [name, value] of entries) all.set(name, value);
+  return all;
 }
 
 async function withOpen<T>(path: string, work: (handle: FileHandle) => Promise<T>): Promise<T> {
@@ -124,19 +153,20 @@ async function readData(handle: FileHandle, entry: TensorEntry, path: string, na
   const { dtype, bytes, start } = entry;
   if (dtype === 'F8_E4M3' || dtype === 'F8_E5M2')
     throw unreadable(path, name, dtype, 'a dtype that is read here');
+  if (isFloat(dtype)) return readFloats(handle, { ...entry, dtype }, path, name, {});
+  const data = allocate(entry, path, name, () => new ARRAYS[dtype](new ArrayBuffer(bytes)));
+  await readFully(handle, data, start, path);
+  return data;
+}
+
+function allocate<Data>({ bytes }: TensorEntry, path: string, name: string, make: () => Data): Data {
   try {
-    if (dtype === 'BF16' || dtype === 'F16') return await readHalves(handle, entry, path);
-    const buffer = new ArrayBuffer(bytes);
-    await readFully(handle, new Uint8Array(buffer), start, path);
-    return new ARRAYS[dtype](buffer);
+    return make();
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw inputError(
       `${printable(path)}: tensor "${printable(name)}" of ${bytes} bytes does not fit into memory.`,
-      {
-        code: 'tensor-too-large',
-        cause: error,
-      },
+      { code: 'tensor-too-large', cause: error },
     );
   }
 }
@@ -155,32 +185,53 @@ const ARRAYS = {
   BOOL: Uint8Array,
 } as const;
 
-/** Halves as float32; while one chunk is converted the next is read. */
-async function readHalves(handle: FileHandle, entry: TensorEntry, path: string): Promise<Float32Array> {
-  const out = new Float32Array(entry.bytes / 2);
-  const convert = entry.dtype === 'BF16' ? float32FromBfloat16 : float32FromFloat16;
-  const length = Math.min(entry.bytes, HALF_CHUNK_BYTES) / 2;
-  const chunks = [new Uint16Array(length), new Uint16Array(length)];
+type FloatDtype = keyof typeof CONVERSIONS;
+/** What makes float32 of each kind of weight; float32 is read in place. */
+const CONVERSIONS = { F32: undefined, BF16: float32FromBfloat16, F16: float32FromFloat16 } as const;
+const isFloat = (dtype: SafetensorsDtype): dtype is FloatDtype => Object.hasOwn(CONVERSIONS, dtype);
+
+/** A weight as float32; while one part is converted and seen, the next is read. */
+async function readFloats(
+  handle: FileHandle,
+  entry: TensorEntry & { dtype: FloatDtype },
+  path: string,
+  name: string,
+  { room = (size) => new Float32Array(size), onPart }: FloatReading,
+): Promise<Float32Array> {
+  const width = DTYPE_BYTES[entry.dtype];
+  const out = allocate(entry, path, name, () => room(entry.bytes / width));
+  const convert = CONVERSIONS[entry.dtype];
+  const length = Math.min(entry.bytes, PART_BYTES) / width;
+  const halves = convert && [new Uint16Array(length), new Uint16Array(length)];
+  const partAt = (done: number) => out.subarray(done, done + length);
   const read = async (done: number) => {
-    const part = chunks[(done / length) & 1]!.subarray(0, out.length - done);
-    await readFully(handle, new Uint8Array(part.buffer, 0, part.byteLength), entry.start + 2 * done, path);
-    return part;
+    const target = halves ? halves[(done / length) & 1]!.subarray(0, out.length - done) : partAt(done);
+    await readFully(handle, target, entry.start + width * done, path);
+    return target;
   };
   let next = out.length > 0 ? read(0) : undefined;
-  for (let done = 0; next; done += length) {
-    const part = await next;
-    next = done + length < out.length ? read(done + length) : undefined;
-    convert(part, out.subarray(done, done + part.length));
+  try {
+    for (let done = 0; next; done += length) {
+      const stored: Uint16Array | Float32Array = await next;
+      next = done + length < out.length ? read(done + length) : undefined;
+      const part = partAt(done);
+      if (stored instanceof Uint16Array) convert?.(stored, part);
+      onPart?.(name, part, done);
+    }
+  } finally {
+    // A part that is refused leaves the reading of the next one under way.
+    await Promise.allSettled([next]);
   }
   return out;
 }
 
 async function readFully(
   handle: FileHandle,
-  into: Uint8Array,
+  values: ArrayBufferView,
   position: number,
   path: string,
 ): Promise<void> {
+  const into = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
   for (let done = 0; done < into.length; ) {
     const length = Math.min(into.length - done, MAX_READ_BYTES);
     const { bytesRead } = await handle.read(into, done, length, position + done);

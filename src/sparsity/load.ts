@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { openForeign, requireFinite, weightFiles } from '../checkpoint/foreign.js';
+import { finiteOnly, openForeign, weightFiles } from '../checkpoint/foreign.js';
 import { readOwnShape } from '../checkpoint/hugging-face.js';
 import { readState } from '../checkpoint/state.js';
 import { verifyCheckpoint } from '../checkpoint/verify.js';
@@ -9,7 +9,7 @@ import { checkpointPaths } from '../files/run.js';
 import type { SparsityMeasurement } from '../files/sparsity.js';
 import { sha256, sha256File } from '../io/hash.js';
 import { printable } from '../io/printable.js';
-import { eachFloatTensor, readSafetensorsHeader } from '../io/safetensors.js';
+import { eachFloatTensor, floatRoom, readSafetensorsHeader } from '../io/safetensors.js';
 import { familyHiddenStates, familyLogits } from '../model/families/forward.js';
 import { checkParameters } from '../model/parameters.js';
 import { parameterCounts } from '../model/shape.js';
@@ -68,8 +68,8 @@ export async function loadModel(target: Target): Promise<LoadedModel> {
   const shape = await readOwnShape(paths.config);
   checkParameters(shape, (await readSafetensorsHeader(paths.model)).tensors);
   async function* tensors(): AsyncGenerator<[string, HostTensor]> {
-    for await (const [name, { shape: dims, data }] of eachFloatTensor(paths.model)) {
-      requireFinite(data, paths.model, name);
+    const reading = { room: floatRoom(), onPart: finiteOnly(paths.model) };
+    for await (const [name, { shape: dims, data }] of eachFloatTensor(paths.model, undefined, reading)) {
       yield [name, { dtype: 'float32', shape: dims, values: data }];
     }
   }
@@ -97,7 +97,8 @@ export async function loadModel(target: Target): Promise<LoadedModel> {
 async function loadForeign(folder: string): Promise<LoadedModel> {
   const { config, spec, shapes, read } = await openForeign(folder);
   async function* tensors(): AsyncGenerator<[string, HostTensor]> {
-    for (const name of Object.keys(shapes)) yield [name, await read(name)];
+    const room = floatRoom();
+    for (const name of Object.keys(shapes)) yield [name, await read(name, room)];
   }
   const sizes = Object.values(shapes).map((dims) => dims.reduce((product, dim) => product * dim, 1));
   const total = sizes.reduce((sum, size) => sum + size, 0);

@@ -9,7 +9,10 @@ export interface MeasuredModel {
   layers: number;
   ff: number;
   vocabSize: number;
-  /** The parameters by name, each read when its turn comes, so that the host never holds all of them. */
+  /**
+   * The parameters by name, each read when its turn comes, so that the host never holds all of them: its values are
+   * valid until the next is asked for.
+   */
   tensors(): AsyncIterable<[string, HostTensor]>;
   /** Names of the down projections, [layers]; each is [D, F]. */
   downProjections: readonly string[];

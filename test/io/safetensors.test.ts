@@ -1,9 +1,11 @@
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
+  eachFloatTensor,
+  floatRoom,
   readFloatTensors,
   readSafetensorsHeader,
   readTensors,
@@ -134,6 +136,60 @@ describe('writeSafetensors', () => {
       expect(again).toEqual(read.data);
       expect(again[0x3c00]).toBe(dtype === 'F16' ? 1 : Math.fround(0.0078125));
     }
+  });
+
+  it('widens bfloat16 bit by bit, however many there are', async () => {
+    const path = join(folder, 'bits.safetensors');
+    for (const count of [1, 2, 3, 4, 7, 65536]) {
+      const patterns = Uint16Array.from({ length: count }, (_, i) => i * 40503);
+      const header = { t: { dtype: 'BF16', shape: [count], data_offsets: [0, 2 * count] } };
+      writeFileSync(path, fileOf(header, Buffer.from(patterns.buffer)));
+      const { buffer } = (await readFloatTensors(path)).get('t')!.data;
+      expect(new Uint32Array(buffer)).toEqual(Uint32Array.from(patterns, (pattern) => pattern << 16));
+    }
+  });
+
+  it.each(['F32', 'BF16', 'F16'] as const)(
+    'gives %s tensors part by part, in the memory given',
+    async (dtype) => {
+      const path = join(folder, `${dtype}.safetensors`);
+      const data = Float32Array.from({ length: 2 ** 21 + 5 }, (_, i) => i % 128);
+      const small = Float32Array.of(7, 8, 9);
+      await writeSafetensors(
+        path,
+        new Map([
+          ['a', { dtype, shape: [data.length], data }],
+          ['b', { dtype, shape: [3], data: small }],
+        ]),
+      );
+      const seen: Record<string, Float32Array> = { a: new Float32Array(data.length), b: new Float32Array(3) };
+      const onPart = (name: string, part: Float32Array, first: number) => seen[name]!.set(part, first);
+      const reading = { room: floatRoom(), onPart };
+      const buffers = [];
+      for await (const [name, tensor] of eachFloatTensor(path, undefined, reading)) {
+        const expected = name === 'a' ? data : small;
+        const isExpected = (values: Float32Array) => values.every((value, i) => value === expected[i]);
+        expect([tensor.data.length, isExpected(tensor.data)]).toEqual([expected.length, true]);
+        expect(isExpected(seen[name]!)).toBe(true);
+        buffers.push(tensor.data.buffer);
+      }
+      expect(buffers[0]).toBe(buffers[1]);
+    },
+  );
+
+  it('is refused where a part is, though the file ends before the next', async () => {
+    const path = join(folder, 'refused.safetensors');
+    const data = new Float32Array(2 ** 21);
+    await writeSafetensors(path, new Map([['t', { dtype: 'BF16' as const, shape: [data.length], data }]]));
+    // After the header is read, the file is left with its first part alone.
+    const room = (length: number) => {
+      truncateSync(path, statSync(path).size - 2 ** 21);
+      return new Float32Array(length);
+    };
+    const onPart = () => {
+      throw new Error('refused');
+    };
+    await expect(readFloatTensors(path, ['t'], { room, onPart })).rejects.toThrow('refused');
   });
 
   it('writes the same bytes whatever the order, and leaves no temporary file', async () => {

@@ -2,6 +2,7 @@ import { mkdtemp, open, readFile, rename, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { finiteOnly } from '../../src/checkpoint/foreign.js';
 import type { SparselawError } from '../../src/errors.js';
 import { readSafetensorsHeader } from '../../src/io/safetensors.js';
 import { loadModel, weightsHash } from '../../src/sparsity/load.js';
@@ -122,6 +123,21 @@ describe('a checkpoint that is not whole', () => {
     expect(message).toContain(file);
     expect(message).toContain(`${DOWN} holds NaN at element 7`);
   });
+
+  it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
+    'holds %d anywhere: the first of them is named',
+    (bad) => {
+      const check = finiteOnly('model.safetensors');
+      for (let length = 1; length < 10; length++) {
+        const values = new Float32Array(length).fill(-3.4e38);
+        expect(() => check('w', values, 0)).not.toThrow();
+        for (let i = length - 1; i >= 0; i--) {
+          values[i] = bad;
+          expect(() => check('w', values, 100)).toThrow(`tensor w holds ${bad} at element ${100 + i}.`);
+        }
+      }
+    },
+  );
 });
 
 describe('a text that does not suit', () => {

@@ -10,7 +10,11 @@ import { writeSyntheticLlama } from './synthetic-llama.js';
 vi.setConfig({ testTimeout: 600_000 });
 
 /** Asks the system to forget what it holds of a file (coreutils' dd); where that cannot be done, reading is faster. */
-const forget = (file: string) => spawnSync('dd', [`if=${file}`, 'iflag=nocache', 'count=0']);
+function forget(file: string): void {
+  // Only what is on the disk can be forgotten.
+  spawnSync('sync', [file]);
+  spawnSync('dd', [`if=${file}`, 'iflag=nocache', 'count=0']);
+}
 
 /** Seconds to read a file as it is, a few megabytes at a time. */
 async function secondsToRead(file: string): Promise<number> {
