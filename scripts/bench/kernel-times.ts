@@ -1,10 +1,11 @@
 // Each kernel of our own against XLA's own form, on a GPU: whether it gives the same, and how long it takes.
 //   npx tsc -p tsconfig.test.json --noEmit false --outDir dist-bench
-//   node dist-bench/scripts/bench/kernel-times.js [--kinds norms,losses,…] [--all-cuts] [--device cuda]
+//   node dist-bench/scripts/bench/kernel-times.js [--kinds norms,losses,…] [--all-cuts] [--device cuda] [--rounds 7]
 // One JSON line for each kind, shape and cut: microseconds (median of the rounds; XLA's beside them, timed in turn),
 // what the memory traffic alone would take at 4.8 TB/s, and the largest difference: of finite values, as a share of the
-// larger one (bfloat16 has 8 digits: 0.004 is one in the last); `unlike`: values of which one is not finite alone. Then
-// hostile values on odd shapes, where only the differences count.
+// larger one (bfloat16 has 8 digits: 0.004 is one in the last); `unlike`: values of which one is not finite alone;
+// `seconds`: all that the line took here, compilation and comparison with it. Then hostile values on odd shapes, where only
+// the differences count.
 import { parseArgs } from 'node:util';
 import { findPlugin } from '../../src/engine/install/index.js';
 import { createGraph, type Node } from '../../src/engine/xla/graph.js';
@@ -138,7 +139,7 @@ const preparation = (client: PjrtClient, each: Case) =>
 /** So many values are drawn for an operand, and repeated. */
 const DRAWN = 2 ** 13;
 
-/** Sets of operands on the device. */
+/** Sets of operands on the device, equal in value: drawn and uploaded once, since both take the host long. */
 async function operands(
   client: PjrtClient,
   each: Case,
@@ -146,42 +147,48 @@ async function operands(
   times: number,
   draw: keyof typeof DRAWS,
 ): Promise<PjrtBuffer[]> {
-  const sets: PjrtBuffer[] = [];
-  for (let set = 0; set < times; set++) {
-    const uploaded = each.types.map(wideType).map(({ element, shape }, i) => {
-      const length = sizeOf(shape);
-      if (element === 'i32') {
-        const width = each.types[0]!.shape[1]!;
-        return client.upload(
-          Int32Array.from({ length }, (_, k) => (k * 31) % width),
-          'i32',
-          shape,
-        );
-      }
-      const own = i === 0 || each.types.length > 8 ? draw : 'ordinary values';
-      const some = draws(Math.min(length, DRAWN), own, 'f32', set * 100 + i);
-      const values = new Float32Array(length);
-      for (let from = 0; from < length; from += DRAWN) values.set(some.subarray(0, length - from), from);
-      return client.upload(values, 'f32', shape);
-    });
-    sets.push(...prepare.execute(uploaded));
-    await sets.at(-1)!.ready();
-    for (const buffer of uploaded) buffer.dispose();
-  }
+  const uploaded = each.types.map(wideType).map(({ element, shape }, i) => {
+    const length = sizeOf(shape);
+    if (element === 'i32') {
+      const width = each.types[0]!.shape[1]!;
+      const ids = new Int32Array(length);
+      for (let k = 0; k < length; k++) ids[k] = (k * 31) % width;
+      return client.upload(ids, 'i32', shape);
+    }
+    const own = i === 0 || each.types.length > 8 ? draw : 'ordinary values';
+    const some = draws(Math.min(length, DRAWN), own, 'f32', i);
+    const values = new Float32Array(length);
+    for (let from = 0; from < length; from += DRAWN) values.set(some.subarray(0, length - from), from);
+    return client.upload(values, 'f32', shape);
+  });
+  const sets = Array.from({ length: times }, () => prepare.execute(uploaded)).flat();
+  await sets.at(-1)!.ready();
+  for (const buffer of uploaded) buffer.dispose();
   return sets;
 }
 
-async function difference(own: PjrtBuffer[], plain: PjrtBuffer[]) {
+/** Plain loops: a case has up to 10⁹ results, for which iterators and callbacks take minutes. */
+function compare(a: Float32Array, b: Float32Array) {
   let [largest, unlike] = [0, 0];
-  for (const [i, buffer] of own.entries()) {
-    const [a, b] = [await floats(buffer), await floats(plain[i]!)];
-    for (const [k, x] of a.entries()) {
-      const y = b[k]!;
-      if (Number.isFinite(x) && Number.isFinite(y)) {
-        const size = Math.max(Math.abs(x), Math.abs(y), 1e-3);
-        largest = Math.max(largest, Math.abs(x - y) / size);
-      } else if (!Object.is(x, y)) unlike += 1;
-    }
+  for (let k = 0; k < a.length; k++) {
+    const [x, y] = [a[k]!, b[k]!];
+    if (Number.isFinite(x) && Number.isFinite(y)) {
+      const difference = Math.abs(x - y) / Math.max(Math.abs(x), Math.abs(y), 1e-3);
+      if (difference > largest) largest = difference;
+    } else if (!Object.is(x, y)) unlike += 1;
+  }
+  return { largest, unlike };
+}
+
+/** Of the first and the last set's results; all sets are equal. */
+async function difference(own: PjrtBuffer[], plain: PjrtBuffer[], sets: number) {
+  let [largest, unlike] = [0, 0];
+  const ofSet = own.length / sets;
+  for (let i = 0; i < own.length; i++) {
+    if (i >= ofSet && i < own.length - ofSet) continue;
+    const found = compare(await floats(own[i]!), await floats(plain[i]!));
+    largest = Math.max(largest, found.largest);
+    unlike += found.unlike;
   }
   return { largestDifference: +largest.toPrecision(3), unlike };
 }
@@ -189,7 +196,8 @@ async function difference(own: PjrtBuffer[], plain: PjrtBuffer[]) {
 async function floats(buffer: PjrtBuffer): Promise<Float32Array> {
   const values = await buffer.read();
   if (!(values instanceof Uint16Array)) return values as Float32Array;
-  const bits = Uint32Array.from(values, (x) => x << 16);
+  const bits = new Uint32Array(values.length);
+  for (let i = 0; i < bits.length; i++) bits[i] = values[i]! << 16;
   return new Float32Array(bits.buffer);
 }
 
@@ -208,9 +216,11 @@ async function microseconds(
   return ((performance.now() - started) * 1000) / CALLS / REPEATS;
 }
 
-const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
+/** Of nothing (`--rounds 0`: compared, not timed): no number. */
+const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 
 async function measure(client: PjrtClient, each: Case, cuts: readonly Cut[]): Promise<void> {
+  let since = performance.now();
   const prepare = (await preparation(client, each)).executable;
   const inputs = await operands(client, each, prepare, REPEATS, 'ordinary values');
   const plain = await compile(client, each, REPEATS, undefined);
@@ -218,7 +228,7 @@ async function measure(client: PjrtClient, each: Case, cuts: readonly Cut[]): Pr
   for (const cut of cuts) {
     const own = await compile(client, each, REPEATS, cut);
     const actual = own.executable.execute(inputs);
-    const found = await difference(actual, expected);
+    const found = await difference(actual, expected, REPEATS);
     for (const buffer of actual) buffer.dispose();
     const times: [number[], number[]] = [[], []];
     for (let round = 0; round < Number(flags.rounds); round++) {
@@ -233,8 +243,10 @@ async function measure(client: PjrtClient, each: Case, cuts: readonly Cut[]): Pr
       JSON.stringify({
         ...{ kind, what, cut, calls: own.calls, microseconds: microsecondsOwn, microsecondsXla },
         ...{ bandwidthMicroseconds, ...found },
+        seconds: +((performance.now() - since) / 1000).toFixed(1),
       }),
     );
+    since = performance.now();
   }
   for (const buffer of [...inputs, ...expected]) buffer.dispose();
   plain.executable.dispose();
@@ -248,7 +260,7 @@ async function check(client: PjrtClient, each: Case): Promise<void> {
   for (const draw of Object.keys(DRAWS)) {
     const inputs = await operands(client, each, prepare, 1, draw);
     const [actual, expected] = [own.executable.execute(inputs), plain.executable.execute(inputs)];
-    const found = await difference(actual, expected);
+    const found = await difference(actual, expected, 1);
     const { kind, what } = each;
     console.log(JSON.stringify({ kind, what, values: draw, calls: own.calls, ...found }));
     for (const buffer of [...inputs, ...actual, ...expected]) buffer.dispose();
