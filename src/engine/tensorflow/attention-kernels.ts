@@ -105,8 +105,8 @@ export const maskedAttentionGradient: Kernel = (scope, { scale }, ...all) => {
 };
 
 /**
- * From a layer's normalised x to what enters its output projection: one product gives queries, keys and values, which
- * stay together until they meet, so that an op on them is one and not three.
+ * From a layer's normalised x to what enters its output projection: one product gives queries, keys and values. They
+ * part before queries and keys are turned: values would pass through those ops only to stay as they are.
  * @returns y, and for the gradient the three weights as one, then as `maskedAttention`
  */
 export const selfAttention: Kernel = (scope, attributes, x, ...weights) => {
@@ -118,21 +118,26 @@ export const selfAttention: Kernel = (scope, attributes, x, ...weights) => {
     reshaped(scope, projected, [rows, length, 3 * heads, headDim]),
     HEADS_FIRST,
   );
-  const { cos, sin } = tablesOf(scope, attributes, headDim);
-  const [queries, keys, values] = divided(scope, turned(scope, 1, apart, cos, sin), HEADS, 3);
-  const [mixed, ...seen] = mix(scope, queries!, keys!, values!);
+  const [q, k, values] = divided(scope, apart, HEADS, 3);
+  free(scope, apart);
+  const tables = turningTables(scope.backend, attributes, headDim);
+  const queries = turned(scope, 1, q!, ...tables.queries);
+  const keys = turned(scope, 1, k!, ...tables.keys);
+  const [mixed, ...seen] = mix(scope, queries, keys, values!);
   const y = reshaped(scope, transposed(scope, mixed, HEADS_FIRST), [tokens, width]);
-  return [y, together, queries!, keys!, values!, mixed, ...seen];
+  return [y, together, queries, keys, values!, mixed, ...seen];
 };
 
 export const selfAttentionGradient: Kernel = (scope, attributes, x, ...rest) => {
   const { tokens, width, heads, length, headDim, rows } = sizes(attributes, x!);
   const [, , , together, ...kept] = rest;
   const dy = reshaped(scope, kept.pop()!, [rows, length, heads, headDim]);
-  const parts = mixGradient(scope, kept, transposed(scope, dy, HEADS_FIRST));
-  const { cos, sin } = tablesOf(scope, attributes, headDim);
-  const back = turned(scope, -1, joined(scope, parts, HEADS), cos, sin);
-  const dProjected = reshaped(scope, transposed(scope, back, HEADS_FIRST), [tokens, 3 * width]);
+  const [dQueries, dKeys, dValues] = mixGradient(scope, kept, transposed(scope, dy, HEADS_FIRST));
+  const tables = turningTables(scope.backend, attributes, headDim);
+  const dQ = turned(scope, -1, dQueries, ...tables.queries);
+  const dK = turned(scope, -1, dKeys, ...tables.keys);
+  const dApart = joined(scope, [dQ, dK, dValues], HEADS);
+  const dProjected = reshaped(scope, transposed(scope, dApart, HEADS_FIRST), [tokens, 3 * width]);
   const dWeights = product(scope, dProjected, x!, { a: true });
   return [product(scope, dProjected, together!), ...divided(scope, dWeights, 0, 3)];
 };
@@ -141,11 +146,6 @@ function sizes({ length, heads }: Attributes, { shape }: Handle) {
   const [tokens, width] = shape as [number, number];
   return { tokens, width, heads: heads!, length: length!, headDim: width / heads!, rows: tokens / length! };
 }
-
-const tablesOf = (scope: Scope, { length, heads, scale, theta }: Attributes, headDim: number) =>
-  turningTables(scope.backend, {
-    ...{ length: length!, heads: heads!, headDim, scale: scale!, theta: theta! },
-  });
 
 /** Positions `from` to `to`; the tensor itself where those are all. */
 const cut = (scope: Scope, x: Handle, from: number, to: number): Handle =>
@@ -172,42 +172,45 @@ function bias(backend: NodeBackend, from: number, to: number): Handle {
   return known;
 }
 
-/** What a layer's heads are turned by. */
-interface Turning {
-  readonly length: number;
-  readonly heads: number;
-  readonly headDim: number;
-  readonly scale: number;
-  readonly theta: number;
-}
+type Tables = readonly [cos: Handle, sin: Handle];
 
-const tables = new Map<string, { cos: Handle; sin: Handle }>();
+const turnings = new Map<string, { readonly queries: Tables; readonly keys: Tables }>();
 
 /**
- * [3·heads, T, Dh] each, for `turned`: Llama's rotation by angles t·θ^(−2i/Dh) of queries, which it also multiplies by
- * `scale`, and of keys; values stay as they are. Kept, as every layer and step takes the same.
+ * [T, Dh] each, for `turned`: Llama's rotation by angles t·θ^(−2i/Dh) of keys, and of queries, which it also multiplies
+ * by `scale`. Kept, as every layer and step takes the same.
  */
-function turningTables(backend: NodeBackend, turning: Turning): { cos: Handle; sin: Handle } {
-  const key = Object.values(turning).join();
-  const known = tables.get(key);
+function turningTables(backend: NodeBackend, { length, scale, theta }: Attributes, headDim: number) {
+  const key = [length, scale, theta, headDim].join();
+  const known = turnings.get(key);
   if (known) return known;
-  const { length, heads, headDim, scale, theta } = turning;
-  const [half, shape] = [headDim / 2, [3 * heads, length, headDim]];
-  const cos = new Float32Array(3 * heads * length * headDim).fill(1);
+  const made = {
+    queries: turningTable(backend, length!, headDim, theta!, scale!),
+    keys: turningTable(backend, length!, headDim, theta!, 1),
+  };
+  turnings.set(key, made);
+  return made;
+}
+
+function turningTable(
+  { binding }: NodeBackend,
+  length: number,
+  headDim: number,
+  theta: number,
+  factor: number,
+): Tables {
+  const half = headDim / 2;
+  const cos = new Float32Array(length * headDim);
   const sin = new Float32Array(cos.length);
-  for (let at = 0; at < 2 * heads * length * headDim; at++) {
-    const [place, row] = [at % headDim, Math.floor(at / headDim)];
-    const angle = (row % length) * theta ** ((-2 * (place % half)) / headDim);
-    const factor = row < heads * length ? scale : 1;
+  for (let at = 0; at < cos.length; at++) {
+    const place = at % headDim;
+    const angle = Math.floor(at / headDim) * theta ** ((-2 * (place % half)) / headDim);
     cos[at] = factor * Math.cos(angle);
     sin[at] = (place < half ? -factor : factor) * Math.sin(angle);
   }
-  const { binding } = backend;
   const upload = (values: Float32Array): Handle => {
-    const id = binding.createTensor(shape, binding.TF_FLOAT, values);
-    return { id, shape, dtype: binding.TF_FLOAT };
+    const [shape, dtype] = [[length, headDim], binding.TF_FLOAT];
+    return { id: binding.createTensor(shape, dtype, values), shape, dtype };
   };
-  const made = { cos: upload(cos), sin: upload(sin) };
-  tables.set(key, made);
-  return made;
+  return [upload(cos), upload(sin)];
 }

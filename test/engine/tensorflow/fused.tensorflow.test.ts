@@ -101,6 +101,37 @@ describe('a fused kernel equals the plain form, gradients included', () => {
   });
 });
 
+describe('the forms for a GPU only copy what the forms for a processor copy', () => {
+  /** What a form gives when the backend takes itself for one on a GPU. */
+  function asOnGpu(form: Form, shapes: readonly number[][]): Float32Array[] {
+    const backend = tf.backend() as unknown as { isUsingGpuDevice: boolean };
+    expect(backend.isUsingGpuDevice).toBe(false);
+    backend.isUsingGpuDevice = true;
+    try {
+      return resultAndGradients(form, shapes);
+    } finally {
+      backend.isUsingGpuDevice = false;
+    }
+  }
+
+  it.each([
+    {
+      kernel: 'RotateHalves',
+      form: ((x) => rotation(rotaryTables(inverseFrequencies(10_000, 8), 5))(x!)) as Form,
+      shapes: [[2, 5, 3, 8]],
+    },
+    {
+      kernel: 'SelfAttention',
+      form: ((...inputs) =>
+        fused('SelfAttention', inputs, { length: 256, heads: 2, theta: 10_000, scale: 0.5 })!) as Form,
+      shapes: [[512, 8], ...Array.from({ length: 3 }, () => [8, 8])],
+    },
+  ])('$kernel, bit by bit', ({ form, shapes }) => {
+    const wanted = resultAndGradients(form, shapes);
+    expect(asOnGpu(form, shapes)).toEqual(wanted);
+  });
+});
+
 describe('fused kernels', () => {
   it('leave nothing behind', () => {
     const { binding } = tf.backend() as unknown as { binding: { getNumOfTensors(): number } };
