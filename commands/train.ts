@@ -90,8 +90,8 @@ export default class Train extends BaseCommand<typeof Train> {
       summary: 'Print parameters, steps, FLOPs, disk and the checkpoint schedule, and end.',
     }),
     tensorboard: Flags.boolean({ summary: "Also write TensorBoard's event files, RUN/tensorboard." }),
-    'dump-programs': Flags.string({
-      summary: 'Write the compiled programs as text into this folder.',
+    'dump-program': Flags.string({
+      summary: 'Write the text of the programs (StableHLO, engine xla) into this folder.',
       helpValue: 'DIR',
       helpGroup: 'ENGINE',
     }),
@@ -119,7 +119,7 @@ export default class Train extends BaseCommand<typeof Train> {
       signal: this.interruption(),
       commandLine: process.argv.slice(2),
       tensorboard: this.flags.tensorboard,
-      ...(this.flags['dump-programs'] ? { dumpProgramDir: this.flags['dump-programs'] } : {}),
+      ...(this.flags['dump-program'] ? { dumpProgramDir: this.flags['dump-program'] } : {}),
       onEvent: (event) => this.report(event, progress),
     });
     const { run, checkpoints, status, step, tokens } = result;

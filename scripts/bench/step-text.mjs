@@ -1,4 +1,4 @@
-// Milliseconds a step of StableHLO training steps (ours by --dump-programs, JAX's by step_jax.py --text) in our runtime
+// Milliseconds a step of StableHLO training steps (ours by --dump-program, JAX's by step_jax.py --text) in our runtime
 // and plugin: node scripts/bench/step-text.mjs FILE.mlir[,FILE2.mlir…] [rounds] [steps a round]
 // Prints one JSON line a file. Rounds of the files alternate, so that what else the machine does meets all alike.
 // A program's results are its leading arguments' next values and then one vector whose first value is the loss; its

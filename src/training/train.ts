@@ -66,7 +66,7 @@ export interface TrainResult {
  *   5 when loss, gradient or weights stop being finite; FAILED.json then names the last good checkpoint
  */
 export async function train(config: Config, options: TrainOptions): Promise<TrainResult> {
-  const { out, resume = false } = options;
+  const { out, resume = false, dumpProgramDir } = options;
   // Before the lock, so that nothing is written into somebody else's folder.
   refuseOccupied(await inspectFolder(out), out, resume);
   await withFile('write', out, () => mkdir(out, { recursive: true }));
@@ -80,14 +80,20 @@ export async function train(config: Config, options: TrainOptions): Promise<Trai
     data = await openTrainingData(asked);
     if (content === 'run') await checkSameData(out, data.manifest.sha256);
     if (content === 'run' && (await isDone(out))) return await finishedResult(out, asked);
+    if (dumpProgramDir)
+      await withFile('write', dumpProgramDir, () => mkdir(dumpProgramDir, { recursive: true }));
     engine = await openEngine(asked.engine, {
       precision: asked.precision,
       deterministic: asked.deterministic,
       onWarning: (message) => options.onEvent?.({ type: 'warning', message }),
       ...(asked.device ? { device: asked.device } : {}),
       devices: asked.devices ?? 'all',
-      ...(options.dumpProgramDir ? { dumpProgramDir: options.dumpProgramDir } : {}),
+      ...(dumpProgramDir ? { dumpProgramDir } : {}),
     });
+    if (dumpProgramDir && engine.name !== 'xla') {
+      const message = `The engine ${engine.name} has no program texts; ${dumpProgramDir} stays empty.`;
+      options.onEvent?.({ type: 'warning', message });
+    }
     // What was left to the machine is settled from here on.
     const settled: Config = {
       ...asked,

@@ -9,6 +9,7 @@ import { listCheckpoints } from '../../src/files/run.js';
 import { randomStream } from '../../src/random.js';
 import { program } from '../cli/cli.js';
 import { sparselawHere } from '../cli/in-process.js';
+import { WITHOUT_PLUGIN } from '../engine/xla/with-xla.js';
 import { TINY, writeTinyCorpus } from '../training/corpus.js';
 import { bytesOf } from '../training/run-bytes.js';
 
@@ -79,6 +80,31 @@ describe('sparselaw train', () => {
     expect(outcome.stderr.replace(/\n ›\s+/g, ' ')).toMatch(message);
     expect(outcome.stderr).not.toMatch(/^\s+at /m);
     expect(await readdir(folder)).not.toContain('refused');
+  });
+
+  const oneStep = { tokens: 32, checkpoints: 'every:32', warmup: 0 };
+
+  it.skipIf(WITHOUT_PLUGIN)('writes the texts of its programs with --dump-program', async () => {
+    const dumping = command('dumped', { ...oneStep, engine: 'xla' }, '--dump-program', 'programs/of/dumped');
+    expect((await inFolder(dumping)).status).toBe(0);
+    const text = await readFile(join(folder, 'programs/of/dumped/train-step.mlir'), 'utf8');
+    expect(text).toMatch(/^module @/);
+    expect(text).toContain('%state.parameters.');
+  });
+
+  it('says where --dump-program cannot write, before there is a run, and with which engine it has no texts', async () => {
+    const dumpInto = async (dir: string) => {
+      const { status, stderr } = await inFolder(command('undumped', oneStep, '--dump-program', dir));
+      return { status, says: stderr.replace(/\s+(› +)?/g, ' ') };
+    };
+    const refused = await dumpInto('corpus/manifest.json');
+    expect(refused.status).toBe(3);
+    expect(refused.says).toContain(
+      'Cannot write corpus/manifest.json: something of that name is in the way.',
+    );
+    const { status, says } = await dumpInto('empty');
+    expect(says).toContain('The engine cpu has no program texts; empty stays empty.');
+    expect([status, await readdir(join(folder, 'empty'))]).toEqual([0, []]);
   });
 
   it('saves at the first Ctrl-C, exits 6 and prints a command that finishes the run', async () => {
