@@ -1,6 +1,6 @@
 import { SparselawError } from '../errors.js';
+import type { DeviceKind, Engine, EngineName, EngineOptions } from './engine.js';
 import { hasNvidiaGpu } from './gpu.js';
-import type { DeviceKind, Engine, EngineName, EngineOptions } from './index.js';
 
 /** Fastest first. */
 const ORDER: readonly (readonly [EngineName, DeviceKind])[] = [

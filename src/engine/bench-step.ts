@@ -9,7 +9,7 @@ import {
   type Tensor,
   valueAndGrads,
 } from '@tensorflow/tfjs-core';
-import type { Engine } from './index.js';
+import type { Engine } from './engine.js';
 import { disposeTree } from './tree.js';
 
 /** Rows of a batch, inputs (and outputs), hidden neurons. */

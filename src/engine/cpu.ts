@@ -1,7 +1,7 @@
 import { version_core } from '@tensorflow/tfjs-core';
 import { cpuBackend } from './cpu-backend.js';
 import { openEager, refuseUnlessPlainCpu } from './eager.js';
-import type { Engine, EngineOptions } from './index.js';
+import type { Engine, EngineOptions } from './engine.js';
 
 /**
  * tfjs's plain JavaScript backend: the slow reference that tests compare other engines with.

@@ -1,6 +1,6 @@
 import { add, matMul, reshape, slice, type Tensor } from '@tensorflow/tfjs-core';
 import { benchmarkStep, type StepBenchmark } from './bench-step.js';
-import type { Engine, EngineName, EngineOptions } from './index.js';
+import type { Engine, EngineName, EngineOptions } from './engine.js';
 import { openEngine } from './index.js';
 
 /** What an engine that runs op by op reaches on this machine, without any model. */

@@ -1,6 +1,5 @@
 import { reshape, slice, type Tensor, tensor, engine as tfjs, tidy } from '@tensorflow/tfjs-core';
 import { engineError } from '../errors.js';
-import { registerGradients } from './gradients.js';
 import type {
   Collectives,
   Engine,
@@ -9,7 +8,8 @@ import type {
   HostTensor,
   Program,
   TensorTree,
-} from './index.js';
+} from './engine.js';
+import { registerGradients } from './gradients.js';
 import { disposeTree, flatten, mapTree } from './tree.js';
 
 /** What an eager engine says of itself; its name is also its tfjs backend's. */

@@ -1,5 +1,5 @@
 import { Tensor } from '@tensorflow/tfjs-core';
-import type { TensorTree } from './index.js';
+import type { TensorTree } from './engine.js';
 
 /** The tensors of a tree, depth first, keys in insertion order. */
 export function flatten(tree: TensorTree): Tensor[] {

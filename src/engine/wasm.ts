@@ -3,7 +3,7 @@ import { dirname, sep } from 'node:path';
 import { setWasmPaths, version_wasm } from '@tensorflow/tfjs-backend-wasm';
 import { version_core } from '@tensorflow/tfjs-core';
 import { openEager, refuseUnlessPlainCpu } from './eager.js';
-import type { Engine, EngineOptions } from './index.js';
+import type { Engine, EngineOptions } from './engine.js';
 import { registerWasmKernels } from './wasm-kernels.js';
 
 /**

@@ -66,6 +66,14 @@ describe('import direction', () => {
     expect(wrong).toEqual([]);
   });
 
+  it('keeps what an engine is apart from what opens one: engines import engine.ts, not the index', () => {
+    const opening = local.filter(
+      ({ file, path }) => file.startsWith('src/engine/') && path === 'src/engine/index.js',
+    );
+    // It opens two engines to compare them.
+    expect([...new Set(opening.map(({ file }) => file))]).toEqual(['src/engine/eager-bench.ts']);
+  });
+
   it('keeps oclif in commands/', () => {
     const wrong = imports.filter(
       ({ file, target }) => file.startsWith('src/') && target.startsWith('@oclif/'),

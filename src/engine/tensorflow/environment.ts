@@ -1,4 +1,4 @@
-import type { DeviceKind, Precision } from '../index.js';
+import type { DeviceKind, Precision } from '../engine.js';
 
 export interface TensorflowSettings {
   device: DeviceKind;

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { engineError } from '../../errors.js';
-import type { DeviceKind } from '../index.js';
+import type { DeviceKind } from '../engine.js';
 import { findInstalledTensorflow } from '../install/index.js';
 
 /** A TensorFlow that can be loaded. */

@@ -2,7 +2,7 @@ import { cpus } from 'node:os';
 import { version_core } from '@tensorflow/tfjs-core';
 import { engineError } from '../../errors.js';
 import { openEager, refuseSeveralDevices } from '../eager.js';
-import type { DeviceKind, Engine, EngineOptions, Precision } from '../index.js';
+import type { DeviceKind, Engine, EngineOptions, Precision } from '../engine.js';
 import { applyEnvironment, tensorflowEnvironment } from './environment.js';
 import { findTensorflow, requireOneCore, type TensorflowLocation } from './find.js';
 import { BACKEND, loadTensorflow } from './load.js';

@@ -12,13 +12,12 @@ import type { KernelChoice } from './kernel-choice.js';
 import { denseLiteral } from './literals.js';
 import type { PjrtBuffer } from './pjrt/index.js';
 import { joinValues, type Split } from './placement.js';
-import { describeType, dtypeOf, elementOf, sizeOf, type TensorType } from './types.js';
+import { describeType, dtypeOf, elementOf, type HostArray, sizeOf, type TensorType } from './types.js';
 
 /** The name under which tfjs knows the backend. */
 export const BACKEND = 'xla';
 
 type DataId = object;
-export type HostArray = Float32Array | Int32Array | Uint8Array;
 
 /** A tensor on the devices of an engine. */
 export interface DeviceValue {

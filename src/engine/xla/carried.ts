@@ -1,5 +1,5 @@
 import { keep } from '@tensorflow/tfjs-core';
-import type { TensorTree } from '../index.js';
+import type { TensorTree } from '../engine.js';
 import { flatten } from '../tree.js';
 import type { PjrtResults } from './pjrt/index.js';
 

@@ -1,6 +1,6 @@
 import { type Tensor, engine as tfjs } from '@tensorflow/tfjs-core';
 import { engineError } from '../../errors.js';
-import type { Collectives, TensorTree } from '../index.js';
+import type { Collectives, TensorTree } from '../engine.js';
 import { flatten, mapTree } from '../tree.js';
 import type { XlaBackend } from './backend.js';
 import type { Node } from './graph.js';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { add, mul, sum, type Tensor } from '@tensorflow/tfjs-core';
-import type { Engine, TensorTree } from '../index.js';
+import type { Engine, TensorTree } from '../engine.js';
 import { disposeTree } from '../tree.js';
 
 /** What a step costs the host, the arithmetic being next to nothing. Medians, in milliseconds. */

@@ -4,9 +4,9 @@ import { registerBackend, engine as tfjs, version_core } from '@tensorflow/tfjs-
 import { engineError } from '../../errors.js';
 import { writeFileAtomic } from '../../io/atomic.js';
 import { withFile } from '../../io/file-error.js';
+import type { Engine, EngineOptions } from '../engine.js';
 import { hasNvidiaGpu } from '../gpu.js';
 import { registerGradients } from '../gradients.js';
-import type { Engine, EngineOptions } from '../index.js';
 import { findPlugin, type PluginLocation } from '../install/index.js';
 import { BACKEND, type Fusions, XlaBackend } from './backend.js';
 import { xlaCollectives } from './collectives.js';

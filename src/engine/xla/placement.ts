@@ -1,6 +1,5 @@
 import { engineError } from '../../errors.js';
-import type { HostArray } from './backend.js';
-import { describeType, sizeOf, type TensorType } from './types.js';
+import { describeType, type HostArray, sizeOf, type TensorType } from './types.js';
 
 /**
  * How a tensor lies on the devices of an engine: each has an equal part along the axis `split`, or, where that is

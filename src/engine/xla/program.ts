@@ -1,8 +1,8 @@
 import { Tensor, type TensorInfo } from '@tensorflow/tfjs-core';
 import { engineError } from '../../errors.js';
-import type { CompileOptions, Precision, Program, TensorTree } from '../index.js';
+import type { CompileOptions, Precision, Program, TensorTree } from '../engine.js';
 import { flatten, mapTree, replaceTensors } from '../tree.js';
-import type { DeviceValue, Fusions, HostArray, XlaBackend } from './backend.js';
+import type { DeviceValue, Fusions, XlaBackend } from './backend.js';
 import { CarriedState, carriedBy, carriedTree } from './carried.js';
 import { matchDonations } from './donation.js';
 import type { PjrtClient, PjrtExecutable, PjrtResults } from './pjrt/index.js';
@@ -12,7 +12,7 @@ import { fuseRows } from './row-kernels.js';
 import { emitModule, type ProgramParameter, type ProgramResult } from './stablehlo.js';
 import { fuseTensors } from './tensor-kernels.js';
 import { type Leaf, type Traced, trace } from './trace.js';
-import { describeType, elementOf, sameShape, sameType, type TensorType } from './types.js';
+import { describeType, elementOf, type HostArray, sameShape, sameType, type TensorType } from './types.js';
 import { namingUnsupported } from './unsupported.js';
 import { toDevices } from './upload.js';
 

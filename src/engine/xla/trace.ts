@@ -1,6 +1,6 @@
 import { engine as tfjs } from '@tensorflow/tfjs-core';
 import { engineError, SparselawError } from '../../errors.js';
-import type { TensorTree } from '../index.js';
+import type { TensorTree } from '../engine.js';
 import { mapTree } from '../tree.js';
 import { BACKEND, type Fusions, type XlaBackend } from './backend.js';
 import { createGraph, type Node } from './graph.js';

@@ -8,6 +8,9 @@ export interface TensorType {
   readonly shape: readonly number[];
 }
 
+/** Values of a tensor on the host, row-major; truths are bytes. */
+export type HostArray = Float32Array | Int32Array | Uint8Array;
+
 const ELEMENT_OF: Partial<Record<DataType, ElementType>> = { float32: 'f32', int32: 'i32', bool: 'i1' };
 
 /** The element type of a tfjs dtype; undefined for `string` and `complex64`, which programs do not have. */

@@ -1,7 +1,7 @@
-import type { DeviceValue, HostArray } from './backend.js';
+import type { DeviceValue } from './backend.js';
 import type { PjrtClient } from './pjrt/index.js';
 import { cutValues, partOf, type Split } from './placement.js';
-import type { TensorType } from './types.js';
+import type { HostArray, TensorType } from './types.js';
 
 /** The devices that an engine's programs run on: the first of a client's. */
 export interface Devices {
