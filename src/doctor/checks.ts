@@ -79,7 +79,7 @@ async function checkEngine(name: EngineName, device?: DeviceKind): Promise<Check
       name: label,
       status: 'missing',
       found: (error as Error).message,
-      advice: known ? error.suggestions.join(' ') : 'Please report this.',
+      advice: known ? error.suggestions.join(', or: ') : 'Please report this.',
     };
   }
 }

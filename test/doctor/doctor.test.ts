@@ -1,4 +1,7 @@
-import { expect, it } from 'vitest';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { type Check, canTrain, runChecks } from '../../src/doctor/checks.js';
 import { parityWithReference, runProbe } from '../../src/doctor/parity.js';
 import { openEngine } from '../../src/engine/index.js';
@@ -10,6 +13,21 @@ it('finds an engine that works and compares it with the reference', async () => 
   expect(engine.status).toBe('ok');
   expect(engine.found).toMatch(/differs from the reference by \d/);
   expect(canTrain(checks)).toBe(true);
+});
+
+it('says how an engine that is missing is installed, each way by itself', async () => {
+  const cache = await mkdtemp(join(tmpdir(), 'sparselaw-doctor-'));
+  vi.stubEnv('SPARSELAW_CACHE_DIR', cache);
+  onTestFinished(async () => {
+    vi.unstubAllEnvs();
+    await rm(cache, { recursive: true, force: true });
+  });
+  const checks = await runChecks(['tensorflow']);
+  expect(checks.find(({ name }) => name === 'engine tensorflow')).toMatchObject({
+    status: 'missing',
+    found: 'TensorFlow is not installed.',
+    advice: 'sparselaw engine install tensorflow, or: sparselaw engine install tensorflow-cuda12',
+  });
 });
 
 it('says that nothing can train when no engine is ok', () => {

@@ -1,7 +1,8 @@
-import { readdir, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import { readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { EXIT, engineError, interruptedError, SparselawError } from '../../errors.js';
 import { writeFolderAtomic } from '../../io/atomic.js';
+import { freeBytes } from '../../io/free-space.js';
 import { sha256, sha256File } from '../../io/hash.js';
 import type { OnProgress } from '../../progress.js';
 import { downloadWheels, keptBytes, removeDownloads } from './downloads.js';
@@ -138,11 +139,11 @@ async function chooseArchive(
 async function requireRoom(recipe: PluginRecipe, folder: string): Promise<void> {
   if (recipe.unpackedBytes === undefined) return;
   const needed = downloadBytes(recipe) - (await keptBytes(recipe)) + recipe.unpackedBytes;
-  const { bavail, bsize } = await statfs(folder);
-  if (bavail * bsize >= needed) return;
+  const free = await freeBytes(folder);
+  if (free === undefined || free >= needed) return;
   const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
   throw engineError(
-    `${recipe.name} needs ${gigabytes(needed)} while it is installed; ${folder} has ${gigabytes(bavail * bsize)} free.`,
+    `${recipe.name} needs ${gigabytes(needed)} while it is installed; ${folder} has ${gigabytes(free)} free.`,
     {
       code: 'disk-full',
       suggestions: ['Free some space, or set SPARSELAW_CACHE_DIR to a folder on another disk.'],

@@ -96,7 +96,7 @@ export function requireOneCore({ kind, name, folder }: TensorflowLocation): void
       code: 'two-tfjs-cores',
       suggestions: [
         'Install it beside sparselaw, in the version that sparselaw depends on: npm ls @tensorflow/tfjs-core',
-        'Or run: sparselaw engine install tensorflow',
+        'sparselaw engine install tensorflow',
       ],
     },
   );
