@@ -1,6 +1,6 @@
 import { benchmarkStep, type StepBenchmark } from '../bench-step.js';
 import type { PluginLocation } from '../install/index.js';
-import { benchmarkHost, type HostBenchmark, LEAF_COUNTS } from './host-bench.js';
+import { benchmarkHost, type HostBenchmark, LEAF_COUNTS, median } from './host-bench.js';
 import { xlaEngine } from './index.js';
 import { openPlugin } from './open.js';
 import type { PjrtClient, PjrtExecutable } from './pjrt/index.js';
@@ -22,8 +22,6 @@ export interface EngineBenchmark {
   /** A training step of a small network, recorded, compiled and run as one program. */
   readonly step: StepBenchmark;
 }
-
-const median = (values: number[]) => [...values].sort((a, b) => a - b)[values.length >> 1]!;
 
 const ROUNDS = 5;
 /** Side of the square matrices: large enough that the product, not the call, takes the time. */

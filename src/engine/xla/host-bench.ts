@@ -43,7 +43,7 @@ function processorTime(): number | undefined {
   }
 }
 
-const median = (values: number[]) => [...values].sort((a, b) => a - b)[values.length >> 1]!;
+export const median = (values: number[]) => [...values].sort((a, b) => a - b)[values.length >> 1]!;
 
 /** @param leaves tensors of the state */
 export async function benchmarkHost(engine: Engine, leaves: number): Promise<HostBenchmark> {
