@@ -13,7 +13,9 @@ import { sameShape } from './types.js';
  * - What a product takes is held in bfloat16 for all of its users, so that one copy serves them: activations, and
  *   in the backward pass the gradients of activations.
  * - Sums, differences and constant multiples of bfloat16 values that are used more than once are held in bfloat16:
- *   residual streams. Rows looked up in a table are too.
+ *   residual streams, also where what is added was multiplied (μP scales each block's output; that multiple itself has
+ *   one user and is never stored). Backwards, so is a value used besides whose constant multiple a product takes. Rows
+ *   looked up in a table are too.
  * - Everything else is float32: arguments and results of the program (master weights, optimiser state), what a
  *   loop carries, reductions, norm and softmax statistics, losses, scattered sums. A product takes a bfloat16
  *   copy of them.
@@ -56,6 +58,9 @@ const isParameterLike = ({ operation }: Node): boolean =>
 /** Operands that carry float32 values: not the index of a slice, nor the edge value of a pad. */
 const floats = ({ inputs }: Node): readonly Node[] => inputs.filter(isFloat32);
 
+/** Those of them that are no constants. */
+const varying = (node: Node): readonly Node[] => floats(node).filter((input) => !isConstant(input));
+
 const isNarrowing = ({ operation }: Node): boolean =>
   operation.op === 'convert' && operation.element === 'bf16';
 
@@ -86,13 +91,15 @@ function mastersOf(nodes: readonly Node[]): Set<Node> {
   return masters;
 }
 
-/** Computed values that a product takes, also through movements. */
-function productOperands(nodes: readonly Node[]): Set<Node> {
+/** Computed values that a product takes, also through movements, and those used besides whose constant multiple it takes. */
+function productOperands(nodes: readonly Node[], users: ReadonlyMap<Node, number>): Set<Node> {
   const wanted = new Set<Node>();
   for (const node of nodes.toReversed()) {
     const takes = node.operation.op === 'dot_general' || isNarrowing(node);
     if (takes || (MOVING.has(node.operation.op) && wanted.has(node))) {
       for (const input of floats(node)) wanted.add(input);
+    } else if (wanted.has(node) && isMultiple(node)) {
+      for (const input of varying(node)) if ((users.get(input) ?? 0) > 1) wanted.add(input);
     }
   }
   return wanted;
@@ -123,16 +130,22 @@ function isLinear({ operation, inputs }: Node): boolean {
   }
 }
 
+const isMultiple = (node: Node): boolean =>
+  isLinear(node) && node.operation.op !== 'select' && varying(node).length === 1;
+
 /** Which values are held in bfloat16. */
 function heldNarrow(nodes: readonly Node[], kept: ReadonlySet<Node>): Set<Node> {
   const masters = mastersOf(nodes);
-  const wanted = productOperands(nodes);
   const users = userCounts(nodes);
+  const wanted = productOperands(nodes, users);
   const narrow = new Set<Node>();
-  const allNarrow = (node: Node): boolean => {
-    const operands = floats(node).filter((input) => !isConstant(input));
-    return operands.length > 0 && operands.every((input) => narrow.has(input));
-  };
+  /** Constant multiples of narrow values, or of one another, that are not held themselves. */
+  const multiples = new Set<Node>();
+  const allOf = (operands: readonly Node[], isOne: (operand: Node) => boolean): boolean =>
+    operands.length > 0 && operands.every(isOne);
+  const allNarrow = (node: Node): boolean => allOf(varying(node), (input) => narrow.has(input));
+  const comesFromNarrow = (node: Node): boolean =>
+    allOf(varying(node), (input) => narrow.has(input) || multiples.has(input));
   for (const node of nodes) {
     const { op } = node.operation;
     if (!isFloat32(node) || SOURCES.has(op)) continue;
@@ -143,8 +156,9 @@ function heldNarrow(nodes: readonly Node[], kept: ReadonlySet<Node>): Set<Node> 
     } else if (MOVING.has(op)) {
       if (allNarrow(node)) narrow.add(node);
     } else if (!masters.has(node) && !kept.has(node)) {
-      const stream = isLinear(node) && (users.get(node) ?? 0) > 1 && allNarrow(node);
-      if (wanted.has(node) || stream) narrow.add(node);
+      const isLinearInNarrow = isLinear(node) && comesFromNarrow(node);
+      if (wanted.has(node) || (isLinearInNarrow && (users.get(node) ?? 0) > 1)) narrow.add(node);
+      else if (isLinearInNarrow && isMultiple(node)) multiples.add(node);
     }
   }
   return narrow;
