@@ -73,6 +73,7 @@ export function createProgram<State extends TensorTree, Input extends TensorTree
   options: CompileOptions,
 ): Program<State, Input, Result> {
   let compiled: Promise<Compiled<Result>> | undefined;
+  let ready: Compiled<Result> | undefined;
   let disposed = false;
   const { backend, client, devices } = context;
   const { name, donate = false } = options;
@@ -80,7 +81,8 @@ export function createProgram<State extends TensorTree, Input extends TensorTree
     async run(state, input) {
       if (disposed) throw engineError(`${name} was run after it was disposed.`, { code: 'disposed-program' });
       compiled ??= compile(context, fn, options, state, input);
-      const program = await compiled;
+      ready ??= await compiled;
+      const program = ready;
       const { executable, leaves } = program;
       const known = carriedBy(state);
       const carried = known?.owner === program && known.untouched ? known : undefined;
@@ -90,8 +92,10 @@ export function createProgram<State extends TensorTree, Input extends TensorTree
       check(backend, name, carried ? program.others : leaves, tensors);
       const lent = onDevices(backend, tensors) ?? (await deviceValues(context, name, tensors));
       if (donate) requireSoleOwner(backend, name, leaves, states);
-      await client.room();
-      const rows = await executable.executeOnDevices(inputsOf(program, devices, carried, lent.values));
+      const room = client.room();
+      if (room) await room;
+      const running = executable.executeOnDevices(inputsOf(program, devices, carried, lent.values));
+      const rows = running instanceof Promise ? await running : running;
       for (const { buffers } of lent.temporary) for (const buffer of buffers) buffer.dispose();
       carried?.consume();
       if (donate) for (const tensor of states) tensor.dispose();
@@ -133,14 +137,13 @@ function returned<Result extends TensorTree>(
   rows: readonly PjrtResults[],
 ): Result {
   const { results, structure, carried, parts } = program;
+  const tensorAt = (index: number): Tensor => {
+    const { whole, split } = results[index]!;
+    return backend.deviceTensor({ type: whole, buffers: rows.map((row) => row.at(index)), split });
+  };
   const tensorsFrom = <T extends TensorTree>(tree: T, from: number): T => {
     let next = from;
-    return replaceTensors(tree, () => {
-      const { whole, split } = results[next]!;
-      const buffers = rows.map((row) => row.at(next));
-      next += 1;
-      return backend.deviceTensor({ type: whole, buffers, split });
-    });
+    return replaceTensors(tree, () => tensorAt(next++));
   };
   if (!carried) return tensorsFrom(structure, 0);
   const tree: Record<string, TensorTree> = {};
@@ -148,7 +151,9 @@ function returned<Result extends TensorTree>(
     tree[key] =
       key === carried.key
         ? carriedTree(new CarriedState(program, rows, () => tensorsFrom(part, from)))
-        : tensorsFrom(part, from);
+        : part instanceof Tensor
+          ? tensorAt(from)
+          : tensorsFrom(part, from);
   }
   return tree as Result;
 }

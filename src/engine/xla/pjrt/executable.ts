@@ -152,7 +152,11 @@ export function createExecutable(parts: ExecutableParts): PjrtExecutable {
       );
     }
     events.fill(0n);
-    return inputs.map((each, device) => lay(each, ins.lists[device]!));
+    const consumed: Range[][] = [];
+    for (let device = 0; device < deviceCount; device++) {
+      consumed.push(lay(inputs[device]!, ins.lists[device]!));
+    }
+    return consumed;
   }
 
   /** After a call that failed: consumed inputs may be gone all the same. */
@@ -178,8 +182,15 @@ export function createExecutable(parts: ExecutableParts): PjrtExecutable {
       }
     }
     // A plugin may wait in freeing a donated buffer until the execution is over.
-    queue.add([...events], doing, () => pool.freeSpent(count, holdMemory));
-    return outs.lists.map((row, device) => pool.adopt(row.slice(0, outputSpecs.length), outputSpecs, device));
+    const happening: bigint[] = [];
+    const results: BufferGroup[] = [];
+    for (let device = 0; device < deviceCount; device++) {
+      happening.push(events[device]!);
+      const addresses = outs.lists[device]!.slice(0, outputSpecs.length);
+      results.push(pool.adopt(addresses, outputSpecs, device));
+    }
+    queue.add(happening, doing, () => pool.freeSpent(count, holdMemory));
+    return results;
   }
 
   function execute(inputs: readonly PjrtInputs[]): BufferGroup[] {
@@ -212,9 +223,7 @@ export function createExecutable(parts: ExecutableParts): PjrtExecutable {
       return outputSpecs.map((_, index) => results!.at(index));
     },
     // The lists of addresses are one set for all calls, and devices shall see all programs in one order.
-    executeOnDevices: besides
-      ? (inputs) => queue.inTurn(() => executeBesides(inputs))
-      : async (inputs) => execute(inputs),
+    executeOnDevices: besides ? (inputs) => queue.inTurn(() => executeBesides(inputs)) : execute,
     dispose() {
       if (disposed) return;
       disposed = true;

@@ -14,8 +14,8 @@ export interface ExecutionQueue {
   inTurn<T>(start: () => Promise<T>): Promise<T>;
   /** Counts an execution until its events (one per device) have happened; `finish` runs some time after that. */
   add(events: readonly bigint[], doing: string, finish: () => void): void;
-  /** Resolves when another execution may be queued; rejects with a failure that nobody has seen. */
-  room(): Promise<void>;
+  /** Resolves when another execution may be queued; rejects with a failure that nobody has seen. Undefined: now. */
+  room(): Promise<void> | undefined;
   /** Resolves when nothing is under way, whether it failed or not. */
   idle(): Promise<void>;
 }
@@ -25,8 +25,6 @@ interface Execution {
   readonly doing: string;
   readonly finish: () => void;
 }
-
-const NOTHING = Promise.resolve();
 
 /**
  * Nobody is told when an execution is over: it is looked at when the next one comes, and waited for only where
@@ -119,7 +117,7 @@ export function createExecutionQueue(events: EventWaiter, turnsOfLoop: () => num
     },
     room() {
       sweep();
-      return running.length < MOST_IN_FLIGHT && !failure && !isTurnDue() ? NOTHING : makeRoom();
+      return running.length < MOST_IN_FLIGHT && !failure && !isTurnDue() ? undefined : makeRoom();
     },
     async idle() {
       await turns;
