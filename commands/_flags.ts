@@ -54,6 +54,13 @@ export const countFlag = Flags.custom<number, Range>({
 export const listOptions = { multiple: true, multipleNonGreedy: true, delimiter: ',' } as const;
 
 /** `--engine`, `--device`, `--precision`: where and in what arithmetic tensor programs run. */
+/** For commands that compile programs. */
+export const dumpProgramFlag = Flags.string({
+  summary: 'Write the text of the programs (StableHLO, engine xla) into this folder.',
+  helpValue: 'DIR',
+  helpGroup: 'ENGINE',
+});
+
 export const engineFlags = {
   engine: Flags.option({ options: ENGINE_CHOICES })({
     summary: 'What runs the tensor programs; auto takes the fastest that works here.',

@@ -8,7 +8,7 @@ import type { TrainEvent } from '../src/training/events.js';
 import type { TrainingPlan } from '../src/training/plan.js';
 import type { TrainResult } from '../src/training/train.js';
 import { BaseCommand } from './_base.js';
-import { engineFlags, numberFlag } from './_flags.js';
+import { dumpProgramFlag, engineFlags, numberFlag } from './_flags.js';
 import { formatBytes, formatCount } from './_progress.js';
 
 const HELP_VALUES: Record<string, string> = {
@@ -90,11 +90,7 @@ export default class Train extends BaseCommand<typeof Train> {
       summary: 'Print parameters, steps, FLOPs, disk and the checkpoint schedule, and end.',
     }),
     tensorboard: Flags.boolean({ summary: "Also write TensorBoard's event files, RUN/tensorboard." }),
-    'dump-program': Flags.string({
-      summary: 'Write the text of the programs (StableHLO, engine xla) into this folder.',
-      helpValue: 'DIR',
-      helpGroup: 'ENGINE',
-    }),
+    'dump-program': dumpProgramFlag,
     ...configFlags(),
     ...engineFlags,
   };

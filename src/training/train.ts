@@ -80,8 +80,6 @@ export async function train(config: Config, options: TrainOptions): Promise<Trai
     data = await openTrainingData(asked);
     if (content === 'run') await checkSameData(out, data.manifest.sha256);
     if (content === 'run' && (await isDone(out))) return await finishedResult(out, asked);
-    if (dumpProgramDir)
-      await withFile('write', dumpProgramDir, () => mkdir(dumpProgramDir, { recursive: true }));
     engine = await openEngine(asked.engine, {
       precision: asked.precision,
       deterministic: asked.deterministic,
@@ -90,10 +88,6 @@ export async function train(config: Config, options: TrainOptions): Promise<Trai
       devices: asked.devices ?? 'all',
       ...(dumpProgramDir ? { dumpProgramDir } : {}),
     });
-    if (dumpProgramDir && engine.name !== 'xla') {
-      const message = `The engine ${engine.name} has no program texts; ${dumpProgramDir} stays empty.`;
-      options.onEvent?.({ type: 'warning', message });
-    }
     // What was left to the machine is settled from here on.
     const settled: Config = {
       ...asked,
