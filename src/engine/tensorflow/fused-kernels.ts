@@ -1,10 +1,5 @@
 import { registerKernel, type TensorInfo } from '@tensorflow/tfjs-core';
-import {
-  maskedAttention,
-  maskedAttentionGradient,
-  selfAttention,
-  selfAttentionGradient,
-} from './attention-kernels.js';
+import { maskedAttention, maskedAttentionGradient } from './attention-kernels.js';
 import type { NodeBackend } from './backend.js';
 import {
   type Attributes,
@@ -19,6 +14,7 @@ import {
   type,
   unary,
 } from './scope.js';
+import { selfAttention, selfAttentionGradient } from './self-attention-kernels.js';
 
 /**
  * Registers the kernels that `fused` asks for: forms with fewer passes over memory and fewer ops than what autodiff
