@@ -35,42 +35,46 @@ const BLOCKED_FROM = 256;
 /**
  * Attention of each head.
  * @param queries q·scale, heads first; @param keys, @param values also
- * @returns the mix, heads first, and each block's weights
+ * @returns the mix, heads first, and for each block its queries, the keys and values that they see, and their weights:
+ *   the gradient then cuts none of them again
  */
 export function mix(scope: Scope, queries: Handle, keys: Handle, values: Handle): [Handle, ...Handle[]] {
-  const weights: Handle[] = [];
+  const kept: Handle[] = [];
   const mixes = blocksOf(queries.shape[TIME]!).map(([from, to]) => {
-    const [some, seen] = [cut(scope, queries, from, to), cut(scope, keys, 0, to)];
-    const scores = product(scope, some, seen, { b: true });
+    const some = cut(scope, queries, from, to);
+    const [seenKeys, seenValues] = [cut(scope, keys, 0, to), cut(scope, values, 0, to)];
+    const scores = product(scope, some, seenKeys, { b: true });
     const masked = binary(scope, 'AddV2', scores, bias(scope.backend, from, to));
     free(scope, scores);
-    weights.push(unary(scope, 'Softmax', masked));
+    const weights = unary(scope, 'Softmax', masked);
     free(scope, masked);
-    return product(scope, weights.at(-1)!, cut(scope, values, 0, to));
+    kept.push(some, seenKeys, seenValues, weights);
+    return product(scope, weights, seenValues);
   });
-  return [joined(scope, mixes, TIME), ...weights];
+  return [joined(scope, mixes, TIME), ...kept];
 }
 
 /**
  * `mix`'s gradient by queries, keys and values. Softmax's needs Σ_j dp_j·p_j of each row: that is Σ dy·y over the
  * head, a much smaller sum.
- * @param kept queries, keys, values and what `mix` returned
+ * @param kept what `mix` returned
  */
 export function mixGradient(scope: Scope, kept: readonly Handle[], dMixed: Handle): [Handle, Handle, Handle] {
-  const [queries, keys, values, mixed, ...weights] = kept;
-  const length = queries!.shape[TIME]!;
+  const [mixed, ...ofBlocks] = kept;
+  const length = dMixed.shape[TIME]!;
   const sums = reduce(scope, 'Sum', binary(scope, 'Mul', dMixed, mixed!), -1, true);
   const parts = blocksOf(length).map(([from, to], i) => {
-    const [some, dSome] = [cut(scope, queries!, from, to), cut(scope, dMixed, from, to)];
-    const dWeights = product(scope, dSome, cut(scope, values!, 0, to), { b: true });
+    const [some, seenKeys, seenValues, weights] = ofBlocks.slice(4 * i) as [Handle, Handle, Handle, Handle];
+    const dSome = cut(scope, dMixed, from, to);
+    const dWeights = product(scope, dSome, seenValues, { b: true });
     const centred = binary(scope, 'Sub', dWeights, cut(scope, sums, from, to));
     free(scope, dWeights);
-    const dScores = binary(scope, 'Mul', weights[i]!, centred);
+    const dScores = binary(scope, 'Mul', weights, centred);
     free(scope, centred);
-    const dQueries = product(scope, dScores, cut(scope, keys!, 0, to));
+    const dQueries = product(scope, dScores, seenKeys);
     const dKeys = padded(scope, product(scope, dScores, some, { a: true }), TIME, length);
     free(scope, dScores);
-    const dValues = padded(scope, product(scope, weights[i]!, dSome, { a: true }), TIME, length);
+    const dValues = padded(scope, product(scope, weights, dSome, { a: true }), TIME, length);
     return { dQueries, dKeys, dValues };
   });
   const total = (of: 'dKeys' | 'dValues') =>
@@ -83,12 +87,12 @@ export function mixGradient(scope: Scope, kept: readonly Handle[], dMixed: Handl
   return [dQueries, total('dKeys'), total('dValues')];
 }
 
-/** @returns y, and for the gradient q·scale, k, v heads first, and what `mix` returned */
+/** @returns y, and for the gradient what `mix` returned */
 export const maskedAttention: Kernel = (scope, { scale }, q, k, v) => {
   const queries = transposed(scope, binary(scope, 'Mul', q!, number(scope, scale!)), HEADS_FIRST);
   const [keys, values] = [k!, v!].map((x) => transposed(scope, x, HEADS_FIRST)) as [Handle, Handle];
-  const [mixed, ...weights] = mix(scope, queries, keys, values);
-  return [transposed(scope, mixed, HEADS_FIRST), queries, keys, values, mixed, ...weights];
+  const kept = mix(scope, queries, keys, values);
+  return [transposed(scope, kept[0], HEADS_FIRST), ...kept];
 };
 
 export const maskedAttentionGradient: Kernel = (scope, { scale }, ...all) => {

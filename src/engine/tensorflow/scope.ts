@@ -111,6 +111,10 @@ export const reduce = (scope: Scope, name: 'Sum' | 'Mean', x: Handle, axis: numb
     ],
   );
 
+/** The sum of a matrix's rows. TensorFlow's op for gradients of biases takes a quarter of Sum's time on a GPU. */
+export const sumOfRows = (scope: Scope, x: Handle): Handle =>
+  op(scope, 'BiasAddGrad', [x], [type(scope, 'T', x.dtype)]);
+
 /** Products of the last two axes; the leading ones broadcast. */
 export const product = (
   scope: Scope,

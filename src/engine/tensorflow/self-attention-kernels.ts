@@ -31,7 +31,7 @@ const HEADS = 1;
 
 /**
  * From a layer's normalised x to what enters its output projection: one product gives queries, keys and values.
- * @returns y, and for the gradient the three weights as one, then q·scale, k, v heads first, and what `mix` returned
+ * @returns y, and for the gradient the three weights as one, then what `mix` returned
  */
 export const selfAttention: Kernel = (scope, attributes, x, ...weights) => {
   const { tokens, width, heads, length, headDim, rows } = sizes(attributes, x!);
@@ -44,12 +44,13 @@ export const selfAttention: Kernel = (scope, attributes, x, ...weights) => {
   const [q, k, v] = divided(scope, apart, 0, 3) as [Handle, Handle, Handle];
   free(scope, apart);
   const turned = [binary(scope, 'Mul', q, queryTurns), binary(scope, 'Mul', k, keyTurns), v];
+  free(scope, q, k);
   const [queries, keys, values] = turned.map((one) =>
     asNumbers(scope, one, [rows, heads, length, headDim]),
   ) as [Handle, Handle, Handle];
-  const [mixed, ...seen] = mix(scope, queries, keys, values);
-  const y = reshaped(scope, transposed(scope, mixed, HEADS_FIRST), [tokens, width]);
-  return [y, together, queries, keys, values, mixed, ...seen];
+  const kept = mix(scope, queries, keys, values);
+  const y = reshaped(scope, transposed(scope, kept[0], HEADS_FIRST), [tokens, width]);
+  return [y, together, ...kept];
 };
 
 export const selfAttentionGradient: Kernel = (scope, attributes, x, ...rest) => {
@@ -77,12 +78,19 @@ function sizes({ length, heads }: Attributes, { shape }: Handle) {
 
 /** Neighbours as complex numbers: `shape` with half as many in its last axis. */
 function asPairs(scope: Scope, x: Handle, shape: readonly number[]): Handle {
-  const apart = [...shape.slice(0, -1), shape.at(-1)! / 2, 2];
-  return recast(scope, reshaped(scope, x, apart), scope.backend.binding.TF_COMPLEX64);
+  const apart = reshaped(scope, x, [...shape.slice(0, -1), shape.at(-1)! / 2, 2]);
+  const pairs = recast(scope, apart, scope.backend.binding.TF_COMPLEX64);
+  // Both are views of x, whose memory is freed with the last of them.
+  free(scope, apart);
+  return pairs;
 }
 
-const asNumbers = (scope: Scope, pairs: Handle, shape: readonly number[]): Handle =>
-  reshaped(scope, recast(scope, pairs, scope.backend.binding.TF_FLOAT), shape);
+function asNumbers(scope: Scope, pairs: Handle, shape: readonly number[]): Handle {
+  const apart = recast(scope, pairs, scope.backend.binding.TF_FLOAT);
+  const numbers = reshaped(scope, apart, shape);
+  free(scope, apart);
+  return numbers;
+}
 
 interface Pairing {
   /** [3·D]: which row of the weights each row of the gathered ones is, and the reverse. */
