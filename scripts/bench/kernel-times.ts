@@ -307,15 +307,16 @@ const attempt = async (each: Case, run: () => Promise<void>) =>
   run().catch((error: Error) =>
     console.log(JSON.stringify({ kind: each.kind, what: each.what, failed: error.message.slice(0, 500) })),
   );
-for (const { rows, width, vocabulary, layers, ff } of SIZES) {
-  const cases = [
-    ...ROWS.map(([kind, work]) => rowCase(kind, work, rows, kind === 'losses' ? vocabulary : width)),
-    ...(['squares', 'casts'] as const).map((kind) => tensorCase(kind, layers, width, ff)),
-  ];
-  for (const each of cases.filter(({ kind }) => wanted(kind))) {
-    const cuts = flags['all-cuts'] ? CANDIDATES[each.kind] : [STARTING_CUTS[each.kind]];
-    await attempt(each, () => measure(client, each, cuts));
-  }
+const OVER_TENSORS = ['squares', 'casts'] as const;
+const sized = SIZES.flatMap(({ rows, width, vocabulary, layers, ff }) => [
+  ...ROWS.map(([kind, work]) => rowCase(kind, work, rows, kind === 'losses' ? vocabulary : width)),
+  ...OVER_TENSORS.map((kind) => tensorCase(kind, layers, width, ff)),
+]);
+// A call's results cost the host 4 µs each, more than copying the tensors of A and B: few large ones, for the device.
+const large = flags.small ? [] : OVER_TENSORS.map((kind) => tensorCase(kind, 1, 3072, 8192));
+for (const each of [...sized, ...large].filter(({ kind }) => wanted(kind))) {
+  const cuts = flags['all-cuts'] ? CANDIDATES[each.kind] : [STARTING_CUTS[each.kind]];
+  await attempt(each, () => measure(client, each, cuts));
 }
 const odd = [
   ...ROWS.flatMap(([kind, work]) =>
@@ -330,10 +331,7 @@ const odd = [
       [517, 4096],
     ].map(([rows, width]) => rowCase(kind, work, rows!, width!)),
   ),
-  ...(['squares', 'casts'] as const).flatMap((kind) => [
-    tensorCase(kind, 1, 1, 3),
-    tensorCase(kind, 9, 33, 65),
-  ]),
+  ...OVER_TENSORS.flatMap((kind) => [tensorCase(kind, 1, 1, 3), tensorCase(kind, 9, 33, 65)]),
 ];
 for (const each of odd.filter(({ kind }) => wanted(kind))) await attempt(each, () => check(client, each));
 await client.close();
