@@ -3,12 +3,14 @@
 //   node scripts/bench/gpu-step.mjs [--models A,B,C] [--precision bfloat16] [--device cuda] [--blocks 5] [--steps 20]
 //     [--act relu] [--deterministic] [--plain-attention] [--reuse-input]
 //     [--kernels none|norms,losses,…] [--cuts JSON] [--dump DIR] [--losses N]
-//     [--warmup STEPS] [xla option=value …]
+//     [--warmup STEPS] [--repeat-draws] [--in-turns] [xla option=value …]
 //     [--devices N] [--shard-state] [--same-batch]: that of one device, shared
 // Prints one JSON object a model: milliseconds a step and tokens/s (median of the blocks), compile time, memory, and
 // the host's part: how long a step keeps this thread busy (within the blocks), and how long it takes until one is
-// queued on an idle device. New tokens and scalars are uploaded every step.
+// queued on an idle device. New tokens and scalars are uploaded every step. `--repeat-draws`: weights are one draw of
+// 2²⁰ numbers again and again (C's own 111.7M take the host 9 s). `--in-turns`: as turns.mjs asks for blocks (one model).
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { resolveConfig, shapeOf } from '../../dist/src/config.js';
 import { findPlugin } from '../../dist/src/engine/install/index.js';
@@ -17,6 +19,7 @@ import { openXlaWith } from '../../dist/src/engine/xla/index.js';
 import { kernelsOf } from '../../dist/src/engine/xla/kernel-choice.js';
 import { initialParameters, parameterShapes, usualDeviations } from '../../dist/src/model/parameters.js';
 import { flopsPerToken } from '../../dist/src/model/shape.js';
+import { randomStream } from '../../dist/src/random.js';
 import { biasCorrections } from '../../dist/src/training/adamw.js';
 import { shardOf } from '../../dist/src/training/devices.js';
 import { compileStep } from '../../dist/src/training/step.js';
@@ -42,6 +45,8 @@ const { values: flags, positionals } = parseArgs({
     kernels: { type: 'string' },
     cuts: { type: 'string', default: '{}' },
     'reuse-input': { type: 'boolean', default: false },
+    'repeat-draws': { type: 'boolean', default: false },
+    'in-turns': { type: 'boolean', default: false },
   },
 });
 
@@ -59,6 +64,38 @@ const xlaOptions = Object.fromEntries(
 );
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 
+const DRAWN = 2 ** 20;
+
+/** Weights of the usual size, quickly: the numbers repeat. */
+function repeatedParameters(shape) {
+  const drawn = randomStream(1, 'repeated')
+    .normal(DRAWN)
+    .map((value) => 0.02 * value);
+  return Object.fromEntries(
+    Object.entries(parameterShapes(shape)).map(([name, dims]) => {
+      const values = new Float32Array(dims.reduce((product, n) => product * n, 1));
+      if (dims.length === 1) return [name, values.fill(1)];
+      for (let from = 0; from < values.length; from += DRAWN)
+        values.set(drawn.subarray(0, values.length - from), from);
+      return [name, values];
+    }),
+  );
+}
+
+/** Numbers of the blocks to be run: so many as were asked for, or one for each line that is sent. */
+async function* turns() {
+  if (!flags['in-turns']) {
+    for (let block = 0; block < Number(flags.blocks); block++) yield block;
+    return;
+  }
+  console.log(JSON.stringify({ ready: true }));
+  let block = 0;
+  for await (const _ of createInterface({ input: process.stdin })) {
+    yield block;
+    block += 1;
+  }
+}
+
 async function measure(engine, model) {
   const { rows: rowsOfOne, vocabSize, ...size } = modelNamed(model);
   const rows = rowsOfOne * (flags['same-batch'] ? 1 : engine.devices);
@@ -71,7 +108,9 @@ async function measure(engine, model) {
     corpusVocabSize: vocabSize,
   });
   const shape = shapeOf(config);
-  const initial = initialParameters(shape, usualDeviations(shape), 1);
+  const initial = flags['repeat-draws']
+    ? repeatedParameters(shape)
+    : initialParameters(shape, usualDeviations(shape), 1);
   const shard = shardOf(engine, config);
   const upload = (fill) =>
     Object.fromEntries(
@@ -137,7 +176,8 @@ async function measure(engine, model) {
   const onMainThread = [];
   const megabytes = [];
   let metrics = await step();
-  for (let block = 0; block < Number(flags.blocks); block++) {
+  if (flags['in-turns']) await metrics.data();
+  for await (const _ of turns()) {
     started = performance.now();
     const idleBefore = performance.eventLoopUtilization();
     for (let i = 0; i < steps; i++) {
@@ -148,6 +188,7 @@ async function measure(engine, model) {
     blocks.push((performance.now() - started) / steps);
     onMainThread.push(performance.eventLoopUtilization(idleBefore).active / steps);
     megabytes.push(Math.round((engine.memory().bytesInUse ?? 0) / 2 ** 20));
+    if (flags['in-turns']) console.log(JSON.stringify({ block: blocks.at(-1) }));
   }
   // Host time alone: the device is idle, so nothing in a step waits for it.
   for (let i = 0; i < (blocks.length ? 10 : 0); i++) {

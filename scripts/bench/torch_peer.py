@@ -1,13 +1,15 @@
 """The peer on one GPU: PyTorch with torch.compile, without any data-parallel wrapper.
 
-    python torch_peer.py [--models A,B,C] [--modes compile,eager] [--steps 20] [--blocks 5] [--cpu]
+    python torch_peer.py [--models A,B,C] [--modes compile,eager] [--steps 20] [--blocks 5] [--in-turns] [--cpu]
 
 The model and work of gpu-step.mjs (torch_model.py with ReLU, as in torch_ddp.py). Prints one JSON line for each size and mode.
+`--in-turns`: as turns.mjs asks for blocks (one size and mode).
 """
 
 import argparse
 import json
 import statistics
+import sys
 import time
 
 import torch
@@ -19,11 +21,21 @@ parser.add_argument("--models", default="A,B,C")
 parser.add_argument("--modes", default="compile")
 parser.add_argument("--steps", type=int, default=20)
 parser.add_argument("--blocks", type=int, default=5)
+parser.add_argument("--in-turns", action="store_true")
 parser.add_argument("--cpu", action="store_true", help="a dry run")
 args = parser.parse_args()
 device = "cpu" if args.cpu else "cuda"
 wait = (lambda: None) if args.cpu else torch.cuda.synchronize
 torch.set_float32_matmul_precision("high")
+
+
+def turns():
+    if not args.in_turns:
+        yield from range(args.blocks)
+        return
+    print(json.dumps({"ready": True}), flush=True)
+    for number, _ in enumerate(sys.stdin):
+        yield number
 
 
 def measure(name, mode):
@@ -50,12 +62,14 @@ def measure(name, mode):
     wait()
     warm = time.perf_counter() - started
     blocks = []
-    for _ in range(args.blocks):
+    for _ in turns():
         started = time.perf_counter()
         for _ in range(args.steps):
             loss = step()
         wait()
         blocks.append((time.perf_counter() - started) * 1000 / args.steps)
+        if args.in_turns:
+            print(json.dumps({"block": blocks[-1]}), flush=True)
     milliseconds = statistics.median(blocks)
     peak = 0 if args.cpu else torch.cuda.max_memory_allocated() / 2**30
     return {

@@ -1,7 +1,7 @@
 import type { Config } from '../config.js';
 import { type Engine, openEngine } from '../engine/index.js';
 import { openTrainingData, type TrainingData } from './data.js';
-import { createTrainer } from './loop.js';
+import { createTrainer, type HostState } from './loop.js';
 import { freshState } from './train.js';
 
 /** Steps before the clock starts: the first one compiles, the next fill the queue. */
@@ -44,6 +44,8 @@ export async function measureRate(
 }
 
 interface RateRequest {
+  /** What training begins with; drawn anew where it is not given. It is only read. */
+  state?: HostState;
   engine: Engine;
   config: Config;
   data: TrainingData;
@@ -58,6 +60,7 @@ export async function rateOf({
   data,
   seconds,
   signal,
+  state = freshState(config),
 }: RateRequest): Promise<Pick<MeasuredRate, 'tokensPerSecond' | 'steps'>> {
   // Not past the run's own end: schedules say nothing about what comes after.
   const runSteps = Math.round(config.tokens / config.batchTokens);
@@ -67,7 +70,7 @@ export async function rateOf({
     engine,
     config,
     data,
-    state: freshState(config),
+    state,
     step: 0,
     steps: warmUp + most,
     onReport: () => {},

@@ -8,6 +8,7 @@ import { searchCuts, type Trial, type Tuned } from '../engine/xla/tune.js';
 import { engineError, interruptedError } from '../errors.js';
 import { openTrainingData } from './data.js';
 import { rateOf } from './measure-rate.js';
+import { freshState } from './train.js';
 
 export interface TunedKernels extends Tuned {
   readonly device: string;
@@ -64,10 +65,12 @@ async function tuneOn(
       },
     });
     try {
+      // One draw for all forms: a large model's takes the host longer than its steps.
+      const state = freshState(config);
       const time = async (choose: KernelChoice): Promise<number> => {
         if (signal?.aborted) throw stopped();
         current = choose;
-        const { tokensPerSecond } = await rateOf({ engine, config, data, seconds });
+        const { tokensPerSecond } = await rateOf({ engine, config, data, state, seconds });
         return (config.batchTokens / tokensPerSecond) * 1000;
       };
       const tuned = await searchCuts(time, onTrial);
