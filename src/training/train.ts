@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { setImmediate as yieldToEvents } from 'node:timers/promises';
 import { dropOldStates } from '../checkpoint/write.js';
 import { type Config, shapeOf } from '../config.js';
@@ -7,6 +7,7 @@ import { inputError } from '../errors.js';
 import { listCheckpoints, runPaths } from '../files/run.js';
 import { withFile } from '../io/file-error.js';
 import type { Lock } from '../io/lock.js';
+import { makeFolder } from '../io/make-folder.js';
 import { printable } from '../io/printable.js';
 import { initialParameters, parameterShapes } from '../model/parameters.js';
 import { checkpointSteps } from './checkpoint-schedule.js';
@@ -69,7 +70,7 @@ export async function train(config: Config, options: TrainOptions): Promise<Trai
   const { out, resume = false, dumpProgramDir } = options;
   // Before the lock, so that nothing is written into somebody else's folder.
   refuseOccupied(await inspectFolder(out), out, resume);
-  await withFile('write', out, () => mkdir(out, { recursive: true }));
+  await withFile('write', out, () => makeFolder(out));
   const lock = await lockRun(out);
   let data: TrainingData | undefined;
   let engine: Engine | undefined;
