@@ -24,6 +24,7 @@ import { emitModule } from '../../src/engine/xla/stablehlo.js';
 import { fuseTensors } from '../../src/engine/xla/tensor-kernels.js';
 import { CANDIDATES } from '../../src/engine/xla/tune.js';
 import { sizeOf, type TensorType } from '../../src/engine/xla/types.js';
+import { median } from '../../src/median.js';
 import { DRAWS, draws, ELEMENTS, WORKS, type Work } from '../../test/engine/xla/kernel-programs.js';
 import { atTheEdge, magnitudesOf } from '../../test/engine/xla/overflow.js';
 
@@ -229,8 +230,6 @@ async function microseconds(
 }
 
 /** Of nothing (`--rounds 0`: compared, not timed): no number. */
-const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
-
 async function measure(client: PjrtClient, each: Case, cuts: readonly Cut[]): Promise<void> {
   let since = performance.now();
   const prepare = (await preparation(client, each)).executable;
