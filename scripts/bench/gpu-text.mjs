@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { resolveConfig, shapeOf } from '../../dist/src/config.js';
 import { findPlugin } from '../../dist/src/engine/install/index.js';
 import { xlaEngine } from '../../dist/src/engine/xla/index.js';
-import { KERNEL_KINDS, kernelsOf } from '../../dist/src/engine/xla/kernel-choice.js';
+import { kernelsOf, PROVEN_KINDS } from '../../dist/src/engine/xla/kernel-choice.js';
 import { openPlugin } from '../../dist/src/engine/xla/open.js';
 import { parameterShapes } from '../../dist/src/model/parameters.js';
 import { compileStep } from '../../dist/src/training/step.js';
@@ -49,7 +49,7 @@ for (const model of flags.models.split(',')) {
   });
   const engine = xlaEngine(likeGpu, {
     ...{ device: 'cuda', precision: flags.precision },
-    kernels: kernelsOf(flags.kernels?.split(',') ?? KERNEL_KINDS, JSON.parse(flags.cuts)),
+    kernels: kernelsOf(flags.kernels?.split(',') ?? PROVEN_KINDS, JSON.parse(flags.cuts)),
   });
   const zeros = (dtype, shape) => {
     const length = shape.reduce((product, n) => product * n, 1);

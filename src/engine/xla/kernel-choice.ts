@@ -14,8 +14,7 @@ export interface Cut {
 
 /**
  * Kernels of our own, by what they do in a network: norms with the residual sum before them; their gradients;
- * cross-entropy with its gradient; the squared norm of all gradients; copies of all weights in bfloat16. Each paid on
- * an H200 (reports/performance.md) and is taken where its numbers are right, unless something else is asked for.
+ * cross-entropy with its gradient; the squared norm of all gradients; copies of all weights in bfloat16.
  */
 export const KERNEL_KINDS = ['norms', 'normGradients', 'losses', 'squares', 'casts'] as const;
 export type KernelKind = (typeof KERNEL_KINDS)[number];
@@ -34,6 +33,9 @@ export const STARTING_CUTS: Readonly<Record<KernelKind, Cut>> = {
   squares: { lanesAtOnce: 4096, rowsOfInstance: 4, warps: 8 },
   casts: { lanesAtOnce: 4096, rowsOfInstance: 1, warps: 8 },
 };
+
+/** Kinds that pay on an H200 (reports/performance.md): taken where they are right, unless something else is asked for. */
+export const PROVEN_KINDS: readonly KernelKind[] = ['norms', 'normGradients', 'losses', 'squares', 'casts'];
 
 /** Kernels of these kinds, cut as they start. */
 export const kernelsOf =

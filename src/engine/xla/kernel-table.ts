@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type KernelTable, kernelTableSchema } from '../../files/kernel-table.js';
 import { writeFileAtomic } from '../../io/atomic.js';
 import { cacheFolder, type PluginLocation } from '../install/index.js';
-import { type Cut, KERNEL_KINDS, type KernelChoice, type KernelKind, kernelsOf } from './kernel-choice.js';
+import { type Cut, type KernelChoice, type KernelKind, kernelsOf, PROVEN_KINDS } from './kernel-choice.js';
 import type { Tuned } from './tune.js';
 
 /** Of the kernels' text: to be raised when it changes, so that older tables are not believed. */
@@ -41,7 +41,7 @@ export function choiceOf(table: KernelTable | undefined, otherwise: KernelChoice
 }
 
 /**
- * Those that are asked for, else those that pay by the table of this device, else all; of kinds
+ * Those that are asked for, else those that pay by the table of this device, else those that paid on an H200; of kinds
  * whose numbers are right alone.
  */
 export function usualChoice(
@@ -49,7 +49,7 @@ export function usualChoice(
   table: KernelTable | undefined,
   requested: readonly KernelKind[] | undefined,
 ): KernelChoice {
-  const usual = kernelsOf(requested ?? KERNEL_KINDS);
+  const usual = kernelsOf(requested ?? PROVEN_KINDS);
   const measured = choiceOf(table, usual);
   return (kind, shape) => {
     if (!right.includes(kind)) return undefined;

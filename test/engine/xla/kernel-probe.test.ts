@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Node } from '../../../src/engine/xla/graph.js';
-import { KERNEL_KINDS, kernelsOf } from '../../../src/engine/xla/kernel-choice.js';
+import { KERNEL_KINDS, kernelsOf, PROVEN_KINDS } from '../../../src/engine/xla/kernel-choice.js';
 import { kindsSeen, seenText } from '../../../src/engine/xla/kernel-probe.js';
 import { agree, kernelProbe } from '../../../src/engine/xla/kernel-probe-programs.js';
 import { KERNEL_VERSION } from '../../../src/engine/xla/kernel-table.js';
@@ -41,17 +41,17 @@ describe('what was seen of a plugin', () => {
   const plugin = { package: 'plugin', version: '1' };
 
   it('is read again', () => {
-    expect(kindsSeen(seenText(plugin, KERNEL_KINDS))).toEqual(KERNEL_KINDS);
+    expect(kindsSeen(seenText(plugin, PROVEN_KINDS))).toEqual(PROVEN_KINDS);
     expect(kindsSeen(seenText(plugin, []))).toEqual([]);
   });
 
   it.each([
     [
       'of other kernels',
-      seenText(plugin, KERNEL_KINDS).replace(`"kernelVersion":${KERNEL_VERSION}`, '"kernelVersion":0'),
+      seenText(plugin, PROVEN_KINDS).replace(`"kernelVersion":${KERNEL_VERSION}`, '"kernelVersion":0'),
     ],
     ['by an earlier version, which tried norms alone', '{"schemaVersion":1,"plugin":"plugin","version":"1"}'],
-    ['and was cut off', seenText(plugin, KERNEL_KINDS).slice(0, 40)],
+    ['and was cut off', seenText(plugin, PROVEN_KINDS).slice(0, 40)],
     ['in no object', 'null'],
   ])('is tried again when it was seen %s', (_name, text) => {
     expect(kindsSeen(text)).toBeUndefined();

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createGraph, type Node } from '../../../src/engine/xla/graph.js';
-import { KERNEL_KINDS, kernelsOf } from '../../../src/engine/xla/kernel-choice.js';
+import { kernelsOf, PROVEN_KINDS } from '../../../src/engine/xla/kernel-choice.js';
 import {
   add,
   broadcastTo,
@@ -37,7 +37,7 @@ function fused(rows: number, width: number, record: (x: Node, w: Node, gain: Nod
   );
   const [x, w, gain] = parameters as [Node, Node, Node];
   const narrow = toBfloat16({ parameters, results: record(x, w, gain) });
-  const { parameters: inputs, results } = fuseRows(narrow, kernelsOf(KERNEL_KINDS));
+  const { parameters: inputs, results } = fuseRows(narrow, kernelsOf(PROVEN_KINDS));
   return emitModule(
     inputs.map((node, i) => ({ node, name: `p${i}` })),
     results.map((node, i) => ({ node, name: `r${i}` })),
