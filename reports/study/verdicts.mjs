@@ -1,7 +1,7 @@
 // The study's criteria (README.md, written before the runs) applied to its table: `node verdicts.mjs TABLE FIT [TOKENS]`.
 // TOKENS are those the runs were trained on, where they were not measured to their end. Prints Markdown. Needs a built
 // clone (make).
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -94,20 +94,25 @@ for (const own of all) {
   const deviation = Math.sqrt(mean(differences.map((v) => (v - m) ** 2)) / (differences.length - 1));
   const ratio = rmse(law) / rmse(best);
   const isWhole = Number(own.at(-1).tokens) === length(own) || trainedTokens === undefined;
-  const says = !isWhole ? 'not told: incomplete' : ratio <= 1.1 ? 'agrees' : m / deviation > 2 ? 'disagrees' : 'not told';
-  line(name(own), protocol(own), own.length, law, percent(rmse(law), 3), best, percent(rmse(best), 3), ratio.toFixed(2),
-    (m / deviation).toFixed(1), says);
+  const isFitted = Number.isFinite(ratio);
+  const judged = !isFitted ? 'not told: no fit' : ratio <= 1.1 ? 'agrees' : m / deviation > 2 ? 'disagrees' : 'not told';
+  const says = isWhole ? judged : 'not told: incomplete';
+  const score = (id) => (Number.isFinite(rmse(id)) ? percent(rmse(id), 3) : '–');
+  const odds = isFitted ? [ratio.toFixed(2), (m / deviation).toFixed(1)] : ['–', '–'];
+  line(name(own), protocol(own), own.length, law, score(law), best, score(best), ...odds, says);
 }
 
-/** Squared errors on `rest` of a law that the program fitted to `cut`. */
+/** Squared errors on `rest` of a law that the program fitted to `cut`; infinite where the fit does not converge. */
 function squaredErrors(id, cut, rest) {
   const folder = mkdtempSync(join(tmpdir(), 'verdicts-'));
   const csv = join(folder, 'cut.csv');
   writeFileSync(csv, `tokens,activation_ratio\n${cut.map((r) => `${r.tokens},${r.activation_ratio}`).join('\n')}\n`);
-  const out = execFileSync(process.execPath, [program, 'fit', csv, '--law', id, '--json', '--quiet'], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  const [fit] = JSON.parse(out).fits;
+  const command = [program, 'fit', csv, '--law', id, '--json', '--quiet'];
+  const { status, stdout } = spawnSync(process.execPath, command, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const answer = JSON.parse(stdout);
+  if (answer.error?.code === 'no-fit') return rest.map(() => Infinity);
+  if (status !== 0) throw new Error(answer.error?.message ?? `fit ended with status ${status}`);
+  const [fit] = answer.fits;
   const shape = findLaw(id);
   const p = Float64Array.from(shape.parameters, (parameter) => fit.parameters[parameter.name].estimate);
   return rest.map((row) => (shape.value(row.tokens / 1e9, p) - row.activation_ratio) ** 2);
@@ -156,8 +161,6 @@ if (hasShapes) {
   }
 }
 
-console.log('\n## 6. Activation ratio (%, ± 2 s.e.) at equal perplexity, last checkpoints');
-head('run', 'metric', 'points', 'ratio 1.01', 'ratio 1.1');
 const LABEL = { pplp: 'CETT', cett: 'CETT', topk: 'top-k by', fat: 'FAT', global: 'global threshold' };
 const paretos = new Map();
 for (const row of rows) {
@@ -166,6 +169,10 @@ for (const row of rows) {
   const label = `${LABEL[row.metric]}${row.score ? ` ${row.score}` : ''}`;
   const key = `${row.run_id}|${label}`;
   paretos.set(key, [...(paretos.get(key) ?? []), row]);
+}
+if (paretos.size > 0) {
+  console.log('\n## 6. Activation ratio (%, ± 2 s.e.) at equal perplexity, last checkpoints');
+  head('run', 'metric', 'points', 'ratio 1.01', 'ratio 1.1');
 }
 for (const [key, own] of [...paretos].sort()) {
   const run = { ...own[0] };

@@ -3,7 +3,7 @@
 //   node scripts/bench/gpu-step.mjs [--models A,B,C] [--precision bfloat16] [--device cuda] [--blocks 5] [--steps 20]
 //     [--act relu] [--deterministic] [--plain-attention] [--reuse-input]
 //     [--kernels none|norms,losses,…] [--cuts JSON] [--dump DIR] [--losses N]
-//     [--warmup STEPS] [--repeat-draws] [--in-turns] [xla option=value …]
+//     [--warmup STEPS] [--mup] [--repeat-draws] [--in-turns] [xla option=value …]
 //     [--devices N] [--shard-state] [--same-batch]: that of one device, shared
 // Prints one JSON object a model: milliseconds a step and tokens/s (median of the blocks), compile time, memory, and
 // the host's part: how long a step keeps this thread busy (within the blocks), and how long it takes until one is
@@ -24,7 +24,7 @@ import { randomStream } from '../../dist/src/random.js';
 import { biasCorrections } from '../../dist/src/training/adamw.js';
 import { shardOf } from '../../dist/src/training/devices.js';
 import { compileStep } from '../../dist/src/training/step.js';
-import { modelNamed } from './models.mjs';
+import { MUP, modelNamed } from './models.mjs';
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -45,6 +45,7 @@ const { values: flags, positionals } = parseArgs({
     'plain-attention': { type: 'boolean', default: false },
     kernels: { type: 'string' },
     cuts: { type: 'string', default: '{}' },
+    mup: { type: 'boolean', default: false },
     'reuse-input': { type: 'boolean', default: false },
     'repeat-draws': { type: 'boolean', default: false },
     'in-turns': { type: 'boolean', default: false },
@@ -103,6 +104,7 @@ async function measure(engine, model) {
     flags: {
       ...{ data: 'corpus', activation: flags.act, vocabSize, ...size, batchTokens },
       ...{ tokens: 1000 * batchTokens, weightDecay: 0.1, clip: 1, shardState: flags['shard-state'] },
+      ...(flags.mup ? MUP : {}),
     },
     corpusVocabSize: vocabSize,
   });

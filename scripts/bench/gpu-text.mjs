@@ -1,5 +1,5 @@
 // The texts of training steps as they are made for an NVIDIA GPU, written on a machine without one:
-//   node scripts/bench/gpu-text.mjs DIR [--models A,B,C] [--kernels norms,losses,…] [--cuts JSON]
+//   node scripts/bench/gpu-text.mjs DIR [--models A,B,C] [--kernels norms,losses,…] [--cuts JSON] [--mup]
 // DIR/A.mlir and so on, to be compiled by gpu_compile.py. The plugin of the processor stands in for the GPU's until
 // there is a text; it is not asked to compile it.
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { kernelsOf, PROVEN_KINDS } from '../../dist/src/engine/xla/kernel-choice
 import { openPlugin } from '../../dist/src/engine/xla/open.js';
 import { parameterShapes } from '../../dist/src/model/parameters.js';
 import { compileStep } from '../../dist/src/training/step.js';
-import { modelNamed } from './models.mjs';
+import { MUP, modelNamed } from './models.mjs';
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -22,6 +22,7 @@ const { values: flags, positionals } = parseArgs({
     act: { type: 'string', default: 'relu' },
     kernels: { type: 'string' },
     cuts: { type: 'string', default: '{}' },
+    mup: { type: 'boolean', default: false },
   },
 });
 const [folder] = positionals;
@@ -43,7 +44,7 @@ for (const model of flags.models.split(',')) {
   const config = resolveConfig({
     flags: {
       ...{ data: 'corpus', activation: flags.act, vocabSize, ...size, batchTokens },
-      ...{ tokens: 1000 * batchTokens, weightDecay: 0.1, clip: 1 },
+      ...{ tokens: 1000 * batchTokens, weightDecay: 0.1, clip: 1, ...(flags.mup ? MUP : {}) },
     },
     corpusVocabSize: vocabSize,
   });

@@ -21,3 +21,6 @@ export function modelNamed(name) {
     seqLen: 512,
   };
 }
+
+/** What the runs of the study have besides (`--mup`): factors of μP, and weight decay on everything. */
+export const MUP = { mup: { scaleEmbedding: 12, scaleDepth: 1.4, widthBase: 256 }, weightDecayOn: 'all' };
