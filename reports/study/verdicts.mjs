@@ -53,8 +53,12 @@ function series() {
 }
 
 const all = series();
+const shape = (row) => `${row.d_model}×${row.n_layer}`;
+const size = (row) => `${(row.params_non_embedding / 1e6).toFixed(1)}M`;
+/** Shapes of about one size are told apart by width × layers. */
+const hasShapes = rows.some((a) => shape(a) !== shape(rows[0]) && Math.abs(a.params_non_embedding / rows[0].params_non_embedding - 1) < 0.1);
 const name = (own) =>
-  `${own[0].activation} ${(own[0].params_non_embedding / 1e6).toFixed(1)}M, seed ${own[0].seed}`;
+  `${own[0].activation} ${size(own[0])}${hasShapes ? `, ${shape(own[0])}` : ''}, seed ${own[0].seed}`;
 const protocol = (own) => (own[0].shared_cett ? 'shared' : 'own');
 const length = (own) =>
   Number(trainedTokens ?? Math.max(...rows.filter((r) => r.run_id === own[0].run_id).map((r) => Number(r.tokens))));
@@ -133,6 +137,23 @@ for (const own of all) {
   const same = shared && shared.tokens === last.tokens ? percent(shared.activation_ratio) : '–';
   line(name(own), `${(last.tokens / 1e6).toFixed(0)}M`, Number(last.epochs).toFixed(2), train.toFixed(4), valid.toFixed(4),
     (valid - train).toFixed(4), `${percent(last.activation_ratio)} / ${same}`);
+}
+
+if (hasShapes) {
+  console.log('\n## Shapes at their last tokens: loss (nats a token), neurons used and neurons not exactly 0 (%)');
+  head('shape', 'width / depth', 'parameters', 'tokens', 'validation loss', 'own bound', 'shared bound', 'not 0');
+  const lastOf = (run, metric) => rows.filter((r) => r.run_id === run && r.metric === metric && !r.shared_cett && r.tokens_evaluated === EVALUATED)
+    .sort((a, b) => a.tokens - b.tokens).at(-1);
+  for (const own of all.filter(([r]) => !r.shared_cett).sort(([a], [b]) => a.width_depth_ratio - b.width_depth_ratio)) {
+    const last = own.at(-1);
+    const shared = rows.find((r) => r.run_id === last.run_id && r.shared_cett && r.checkpoint === last.checkpoint);
+    const zero = lastOf(last.run_id, 'zero');
+    line(`${shape(last)}, ff ${last.d_ff}`, Number(last.width_depth_ratio).toFixed(1), `${(last.params_non_embedding / 1e6).toFixed(2)}M`,
+      `${(last.tokens / 1e6).toFixed(0)}M`, Number(last.validation_loss_nats_per_token).toFixed(4),
+      `${percent(last.activation_ratio)} ± ${percent(2 * last.activation_ratio_se)}`,
+      shared ? `${percent(shared.activation_ratio)} ± ${percent(2 * shared.activation_ratio_se)}` : '–',
+      zero && zero.checkpoint === last.checkpoint ? percent(zero.activation_ratio) : '–');
+  }
 }
 
 console.log('\n## 6. Activation ratio (%, ± 2 s.e.) at equal perplexity, last checkpoints');

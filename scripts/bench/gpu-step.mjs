@@ -1,5 +1,5 @@
 // Training steps of the sizes A, B and C (those of the PyTorch peers, torch_peer.py and torch_ddp.py), each device
-// with a batch of that size:
+// with a batch of that size, or shapes such as 240x6x600 (models.mjs):
 //   node scripts/bench/gpu-step.mjs [--models A,B,C] [--precision bfloat16] [--device cuda] [--blocks 5] [--steps 20]
 //     [--act relu] [--deterministic] [--plain-attention] [--reuse-input]
 //     [--kernels none|norms,losses,…] [--cuts JSON] [--dump DIR] [--losses N]
@@ -23,7 +23,7 @@ import { randomStream } from '../../dist/src/random.js';
 import { biasCorrections } from '../../dist/src/training/adamw.js';
 import { shardOf } from '../../dist/src/training/devices.js';
 import { compileStep } from '../../dist/src/training/step.js';
-import { MODELS } from './models.mjs';
+import { modelNamed } from './models.mjs';
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -97,7 +97,7 @@ async function* turns() {
 }
 
 async function measure(engine, model) {
-  const { rows: rowsOfOne, vocabSize, ...size } = MODELS[model];
+  const { rows: rowsOfOne, vocabSize, ...size } = modelNamed(model);
   const rows = rowsOfOne * (flags['same-batch'] ? 1 : engine.devices);
   const batchTokens = rows * size.seqLen;
   const config = resolveConfig({

@@ -12,7 +12,7 @@ import { kernelsOf, PROVEN_KINDS } from '../../dist/src/engine/xla/kernel-choice
 import { openPlugin } from '../../dist/src/engine/xla/open.js';
 import { parameterShapes } from '../../dist/src/model/parameters.js';
 import { compileStep } from '../../dist/src/training/step.js';
-import { MODELS } from './models.mjs';
+import { modelNamed } from './models.mjs';
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -38,7 +38,7 @@ const likeGpu = new Proxy(client, {
 });
 mkdirSync(folder, { recursive: true });
 for (const model of flags.models.split(',')) {
-  const { rows, vocabSize, ...size } = MODELS[model];
+  const { rows, vocabSize, ...size } = modelNamed(model);
   const batchTokens = rows * size.seqLen;
   const config = resolveConfig({
     flags: {

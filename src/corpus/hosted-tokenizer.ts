@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { inputError } from '../errors.js';
 import { printable } from '../io/printable.js';
-import type { Backend } from './tokenizer.js';
+import type { Backend } from './tokenizer-backend.js';
 
 /**
  * The native library ends its whole process where it did not expect what a file or a text holds (a panic): a

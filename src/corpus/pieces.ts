@@ -1,4 +1,4 @@
-import type { TokenizerJson } from './tokenizer-json.js';
+import type { TokenizerJson } from './tokenizer-schema.js';
 
 /**
  * Where a text may be cut so that encoding the parts gives the ids of the whole.

@@ -4,6 +4,7 @@ import { sha256 } from '../io/hash.js';
 import { printable } from '../io/printable.js';
 import { hostedBackend } from './hosted-tokenizer.js';
 import { type CutRule, cutRule } from './pieces.js';
+import type { Backend } from './tokenizer-backend.js';
 import {
   isOfKnownMake,
   parseTokenizer,
@@ -36,12 +37,6 @@ export interface Tokenizer {
 }
 
 export type Implementation = 'native' | 'javascript';
-
-export interface Backend {
-  encode(texts: readonly string[], addSpecialTokens: boolean): Promise<Uint32Array[]>;
-  decode(ids: number[]): Promise<string>;
-  close?(): void;
-}
 
 export interface LoadOptions {
   implementation?: Implementation;

@@ -4,17 +4,9 @@ import { promisify } from 'node:util';
 import { hasNvidiaGpu } from '../engine/gpu.js';
 import { type DeviceKind, type EngineName, openEngine } from '../engine/index.js';
 import { SparselawError } from '../errors.js';
+import type { Check } from './check.js';
 import { checkGpu } from './gpu.js';
 import { parityWithReference } from './parity.js';
-
-export interface Check {
-  name: string;
-  status: 'ok' | 'warning' | 'missing';
-  /** What was seen. */
-  found: string;
-  /** What to do about it; empty when nothing is to be done. */
-  advice: string;
-}
 
 /** Largest relative difference from the reference that float32 rounding explains. */
 const PARITY_BOUND = 1e-4;

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { hasNvidiaGpu } from '../engine/gpu.js';
-import type { Check } from './checks.js';
+import type { Check } from './check.js';
 
 /** What `nvidia-smi` tells of one GPU; memory in MiB. */
 interface Gpu {

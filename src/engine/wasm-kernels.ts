@@ -9,16 +9,10 @@ import {
   util,
 } from '@tensorflow/tfjs-core';
 import { BINARY_NAMES, broadcast, combine, isBroadcast, isCombination } from './wasm-binary.js';
+import type { WasmCall } from './wasm-call.js';
 import { batchMatMul, isPlainBatch } from './wasm-matmul.js';
 
 const BACKEND = 'wasm';
-
-/** A kernel's call with the backend it really gets. */
-export interface WasmCall {
-  inputs: Readonly<Record<string, TensorInfo>>;
-  attrs: Readonly<Record<string, unknown>>;
-  backend: BackendWasm;
-}
 
 /**
  * Registers what tfjs's wasm backend lacks, gets wrong or is slow at, computed over its heap:

@@ -1,6 +1,6 @@
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import { broadcast_util, type TensorInfo, util } from '@tensorflow/tfjs-core';
-import type { WasmCall } from './wasm-kernels.js';
+import type { WasmCall } from './wasm-call.js';
 
 type Multiply = (
   a: number,

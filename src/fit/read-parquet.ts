@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads';
 import { inputError } from '../errors.js';
 import { withFile } from '../io/file-error.js';
 import { printable } from '../io/printable.js';
-import type { Cell, RowVisitor } from './read-rows.js';
+import type { Cell, RowVisitor } from './row-visitor.js';
 
 /** Processor seconds that decoding may take: some bytes of a stranger's file can ask for years. */
 const FREE_SECONDS = 1.2;

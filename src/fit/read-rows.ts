@@ -7,14 +7,7 @@ import { withFile } from '../io/file-error.js';
 import { readJson } from '../io/json.js';
 import { printable } from '../io/printable.js';
 import { readParquetRows } from './read-parquet.js';
-
-export type Cell = string | number | null;
-
-/** What a reader of rows is told: the columns once, then every row with its line (or row number) in the file. */
-export interface RowVisitor {
-  columns(names: string[]): void;
-  row(cells: readonly Cell[], line: number): void;
-}
+import type { RowVisitor } from './row-visitor.js';
 
 export type TableKind = 'csv' | 'parquet' | 'fit';
 

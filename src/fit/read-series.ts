@@ -1,6 +1,7 @@
 import { inputError, usageError } from '../errors.js';
 import { printable } from '../io/printable.js';
-import { type Cell, readRows, type TableKind } from './read-rows.js';
+import { readRows, type TableKind } from './read-rows.js';
+import type { Cell } from './row-visitor.js';
 import type { Series } from './series.js';
 
 export interface SeriesRequest {

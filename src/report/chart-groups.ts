@@ -1,5 +1,4 @@
 import type { Chart } from './chart.js';
-import type { ReportModel } from './model.js';
 import type { Series } from './series.js';
 
 /** Charts of one section; several stand in a grid. */
@@ -18,7 +17,8 @@ export const slug = (text: string) =>
     .replace(/^-|-$/g, '')
     .slice(0, 40);
 
-export const seriesOf = (model: ReportModel, labels: Iterable<string>): Series[] => {
+/** The series that have one of the labels, in their own order. */
+export const seriesOf = (series: ReadonlyMap<string, Series>, labels: Iterable<string>): Series[] => {
   const wanted = new Set(labels);
-  return [...model.series.values()].filter(({ label }) => wanted.has(label));
+  return [...series.values()].filter(({ label }) => wanted.has(label));
 };

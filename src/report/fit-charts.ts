@@ -25,7 +25,7 @@ export function trainingFits(model: ReportModel): ChartGroup[] {
     const charts = families.flatMap((labels) => {
       const own = views.filter(({ label }) => labels.has(label));
       const series = seriesOf(
-        model,
+        model.series,
         own.map(({ label }) => label),
       );
       const family = new Set(series.map((entry) => entry.family));
@@ -157,7 +157,7 @@ export function limitsByLaw(model: ReportModel): ChartGroup | null {
       y,
       rows: own,
       series: seriesOf(
-        model,
+        model.series,
         own.map((row) => row.series),
       ),
     });
@@ -223,7 +223,7 @@ export function bySize(
       rows: own,
       ...overlay(model, column, shown),
       series: seriesOf(
-        model,
+        model.series,
         own.map((row) => row.series),
       ),
     });

@@ -127,7 +127,7 @@ export function losses(model: ReportModel): ChartGroup | null {
     name: 'training-loss',
     rows,
     series: seriesOf(
-      model,
+      model.series,
       runs.map(({ id }) => id),
     ),
     averaged,

@@ -4,7 +4,8 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cutRule } from '../../src/corpus/pieces.js';
 import { loadTokenizer, tokenizerFromText } from '../../src/corpus/tokenizer.js';
-import { isOfKnownMake, parseTokenizer, tokenizerJsonSchema } from '../../src/corpus/tokenizer-json.js';
+import { isOfKnownMake, parseTokenizer } from '../../src/corpus/tokenizer-json.js';
+import { tokenizerJsonSchema } from '../../src/corpus/tokenizer-schema.js';
 import { byteSymbols, trainTokenizer } from '../../src/corpus/train-tokenizer.js';
 
 const fixtures = resolve(import.meta.dirname, '../../fixtures');

@@ -2,7 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished, vi } from 'vitest';
-import { type Check, canTrain, runChecks } from '../../src/doctor/checks.js';
+import type { Check } from '../../src/doctor/check.js';
+import { canTrain, runChecks } from '../../src/doctor/checks.js';
 import { parityWithReference, runProbe } from '../../src/doctor/parity.js';
 import { openEngine } from '../../src/engine/index.js';
 

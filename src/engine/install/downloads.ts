@@ -3,7 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import { engineError } from '../../errors.js';
 import { sha256File } from '../../io/hash.js';
 import { pipDownload } from './pip.js';
-import { downloadCommand, type PinnedWheel, type PluginRecipe } from './recipes.js';
+import { downloadCommand, type PinnedWheel, type PluginRecipe } from './recipe.js';
 import { pluginFolder } from './store.js';
 
 /** Where whole wheels wait for the others: an interrupted install goes on with the first that is missing. */

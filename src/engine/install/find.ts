@@ -2,28 +2,12 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { engineError } from '../../errors.js';
 import { sha256File } from '../../io/hash.js';
-import type { TensorflowLocation } from '../tensorflow/find.js';
+import type { TensorflowLocation } from '../tensorflow/location.js';
 import { findJaxCuda } from './jax-environment.js';
+import type { PluginLocation } from './location.js';
 import { RECIPES } from './recipes.js';
 import { TENSORFLOW, TENSORFLOW_CUDA12 } from './recipes-tensorflow.js';
 import { pluginFolder, readInstalled, verifyInstalled } from './store.js';
-
-/** A plugin found on this machine, verified. */
-export interface PluginLocation {
-  /** `xla-cpu`, `xla-cuda12`, …, `custom` for one named by SPARSELAW_PJRT_PLUGIN, `jax` for one of a JAX environment. */
-  readonly name: string;
-  /** The package it came from and its version, for provenance. */
-  readonly package: string;
-  readonly version: string;
-  readonly device: 'cpu' | 'cuda';
-  /** Path of the shared library. */
-  readonly path: string;
-  readonly sha256: string;
-  /** Shared libraries to load before it, in order. */
-  readonly libraries: readonly string[];
-  /** XLA options that every program compiled with it needs. */
-  readonly overrides: Readonly<Record<string, string>>;
-}
 
 const recipesFor = (device: 'cpu' | 'cuda') =>
   RECIPES.filter((recipe) => recipe.engine === 'xla' && recipe.device === device);

@@ -15,7 +15,7 @@ import {
   type PluginRecipe,
   requirementsOf,
   wheelNameOf,
-} from './recipes.js';
+} from './recipe.js';
 import {
   type InstalledPlugin,
   PLUGIN_FILE,

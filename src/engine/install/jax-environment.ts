@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import { sha256File } from '../../io/hash.js';
-import type { PluginLocation } from './find.js';
+import type { PluginLocation } from './location.js';
 import { XLA_CUDA12, XLA_CUDA13 } from './recipes-cuda.js';
 
 /** Says where `jax[cuda]` keeps its plugin, without importing JAX (which would take seconds and the GPU). */

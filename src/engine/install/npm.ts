@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { engineError } from '../../errors.js';
 import { sha256File } from '../../io/hash.js';
-import type { PinnedArchive } from './recipes.js';
+import type { PinnedArchive } from './recipe.js';
 
 /** File name that npm gives a package's archive. */
 export const archiveNameOf = ({ package: name, version }: PinnedArchive): string =>

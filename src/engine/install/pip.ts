@@ -9,7 +9,7 @@ import {
   requirementOf,
   wheelNameOf,
   wheelOptions,
-} from './recipes.js';
+} from './recipe.js';
 
 interface Outcome {
   readonly status: number | null;

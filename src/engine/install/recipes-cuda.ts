@@ -1,4 +1,4 @@
-import type { PinnedWheel, PluginRecipe } from './recipes.js';
+import type { PinnedWheel, PluginRecipe } from './recipe.js';
 
 type Row = readonly [name: string, version: string, sha256: string, bytes: number];
 

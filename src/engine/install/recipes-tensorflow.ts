@@ -1,6 +1,6 @@
 import { BINDING, BINDING_SHA256, TENSORFLOW_FOLDER } from '../tensorflow/layout.js';
 import { assembleTensorflow } from './assemble-tensorflow.js';
-import type { PinnedArchive, PluginRecipe } from './recipes.js';
+import type { PinnedArchive, PluginRecipe } from './recipe.js';
 import { CUDA12_WHEELS, PLATFORMS } from './recipes-cuda.js';
 
 /** TensorFlow's C library and its JavaScript kernels; the native binding between them comes with this program. */

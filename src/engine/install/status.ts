@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { SparselawError } from '../../errors.js';
 import { hasNvidiaGpu } from '../gpu.js';
 import { findJaxCuda } from './jax-environment.js';
-import { downloadBytes, RECIPES } from './recipes.js';
+import { downloadBytes } from './recipe.js';
+import { RECIPES } from './recipes.js';
 import { pluginFolder, readInstalled, verifyInstalled } from './store.js';
 
 /** One plugin that can be installed, and whether it is. */

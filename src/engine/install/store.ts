@@ -4,7 +4,8 @@ import { z } from 'zod';
 import { engineError } from '../../errors.js';
 import { sha256, sha256File } from '../../io/hash.js';
 import { cacheFolder } from './cache-folder.js';
-import { type PluginRecipe, RECIPES, requirementsOf } from './recipes.js';
+import { type PluginRecipe, requirementsOf } from './recipe.js';
+import { RECIPES } from './recipes.js';
 
 /** `plugin.json` in an installed plugin's folder. */
 const installedSchema = z.strictObject({

@@ -4,22 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { engineError } from '../../errors.js';
 import type { DeviceKind } from '../engine.js';
 import { findInstalledTensorflow } from '../install/index.js';
-
-/** A TensorFlow that can be loaded. */
-export interface TensorflowLocation {
-  /** `installed` by `engine install`; `package`: a tfjs-node package of the user's, with its own library. */
-  readonly kind: 'installed' | 'package';
-  /** `tensorflow`, `tensorflow-cuda12`, or the package's name. */
-  readonly name: string;
-  /** Root of the installed tree, or the package's folder. */
-  readonly folder: string;
-  /** Path of the native binding. */
-  readonly binding: string;
-  /** Version of tfjs-node's JavaScript. */
-  readonly version: string;
-  /** What its library is built for; a build for `cuda` runs on the processor as well. */
-  readonly builtFor: DeviceKind;
-}
+import type { TensorflowLocation } from './location.js';
 
 /** Packages of the user's that serve, best first, with what their library is built for. */
 const PACKAGES = [

@@ -4,8 +4,9 @@ import { engineError } from '../../errors.js';
 import { openEager, refuseSeveralDevices } from '../eager.js';
 import type { DeviceKind, Engine, EngineOptions, Precision } from '../engine.js';
 import { applyEnvironment, tensorflowEnvironment } from './environment.js';
-import { findTensorflow, requireOneCore, type TensorflowLocation } from './find.js';
+import { findTensorflow, requireOneCore } from './find.js';
 import { BACKEND, loadTensorflow } from './load.js';
+import type { TensorflowLocation } from './location.js';
 import { type Probe, probe } from './probe.js';
 
 /** A TensorFlow that was seen to work, and how it is going to be used. */

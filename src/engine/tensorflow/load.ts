@@ -2,10 +2,10 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { registerBackend, engine as tfjs } from '@tensorflow/tfjs-core';
 import { keepConstants, type NodeBackend } from './backend.js';
-import type { TensorflowLocation } from './find.js';
 import { registerFusedKernels } from './fused-kernels.js';
 import { registerTensorflowKernels } from './kernels.js';
 import { BINDING, NODE_PACKAGE, TFJS_CORE } from './layout.js';
+import type { TensorflowLocation } from './location.js';
 import { withoutStderr } from './silence.js';
 
 /** Also the name of the tfjs backend. */

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { type Environment, type TensorflowSettings, tensorflowEnvironment } from './environment.js';
-import type { TensorflowLocation } from './find.js';
+import type { TensorflowLocation } from './location.js';
 
 /** What a process of its own saw when it loaded TensorFlow and multiplied two matrices. */
 export type Probe =

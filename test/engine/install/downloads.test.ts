@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { downloadWheels, keptBytes, removeDownloads } from '../../../src/engine/install/downloads.js';
-import { type PluginRecipe, RECIPES } from '../../../src/engine/install/recipes.js';
+import type { PluginRecipe } from '../../../src/engine/install/recipe.js';
+import { RECIPES } from '../../../src/engine/install/recipes.js';
 import { recipeOf } from '../../../src/engine/install/store.js';
 import { sha256 } from '../../../src/io/hash.js';
 

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { downloadCommand } from '../../../src/engine/install/recipes.js';
+import { downloadCommand } from '../../../src/engine/install/recipe.js';
 import { recipeOf } from '../../../src/engine/install/store.js';
 
 const RECIPE = recipeOf('xla-cpu');

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { applyEnvironment, tensorflowEnvironment } from '../../../src/engine/tensorflow/environment.js';
-import type { TensorflowLocation } from '../../../src/engine/tensorflow/find.js';
+import type { TensorflowLocation } from '../../../src/engine/tensorflow/location.js';
 import { probe } from '../../../src/engine/tensorflow/probe.js';
 
 let folder: string;
