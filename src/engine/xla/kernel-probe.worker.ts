@@ -4,11 +4,10 @@ import type { PluginLocation } from '../install/index.js';
 import { KERNEL_KINDS, type KernelKind, kernelsOf } from './kernel-choice.js';
 import { agree, type KernelProbe, kernelProbe } from './kernel-probe-programs.js';
 import { openPlugin } from './open.js';
+import { withOwnKernels } from './own-kernels.js';
 import type { PjrtClient } from './pjrt/index.js';
 import type { GraphProgram } from './rebuild.js';
-import { fuseRows } from './row-kernels.js';
 import { emitModule } from './stablehlo.js';
-import { fuseTensors } from './tensor-kernels.js';
 
 /**
  * Run by `rightKinds` with a plugin's location as JSON: prints a line for each kind whose kernel gives what its plain
@@ -36,7 +35,7 @@ async function execute(client: PjrtClient, program: GraphProgram, { values }: Ke
 async function isRight(client: PjrtClient, kind: KernelKind): Promise<boolean> {
   const probe = kernelProbe(kind);
   const choose = kernelsOf([kind]);
-  const own = await execute(client, fuseTensors(fuseRows(probe.program, choose), choose), probe);
+  const own = await execute(client, withOwnKernels(probe.program, choose), probe);
   if (!own.calls) return false;
   const plain = await execute(client, probe.program, probe);
   return probe.within.every((within, i) => agree(own.results[i]!, plain.results[i]!, within));

@@ -27,6 +27,11 @@ export const CANDIDATES: Readonly<Record<KernelKind, readonly Cut[]>> = {
   ],
   squares: [STARTING_CUTS.squares, { lanesAtOnce: 8192, rowsOfInstance: 4, warps: 8 }],
   casts: [STARTING_CUTS.casts, { lanesAtOnce: 2048, rowsOfInstance: 1, warps: 4 }],
+  pairs: [
+    STARTING_CUTS.pairs,
+    { lanesAtOnce: 1024, rowsOfInstance: 1, warps: 4 },
+    { lanesAtOnce: 4096, rowsOfInstance: 1, warps: 8 },
+  ],
 };
 
 export interface Trial {
