@@ -31,6 +31,14 @@ function drawn(rows: number, width: number, ff: number) {
   };
 }
 
+/** Two ways from one operand to one sum. */
+function sumLoss({ x, start, gain, gate, up, down }: Weights): tf.Scalar {
+  const h = tf.mul(tf.matMul(x, start), gain);
+  const ways = [tf.relu(tf.matMul(h, gate, false, true)), tf.square(tf.matMul(h, up, false, true))];
+  const out = ways.map((way) => tf.matMul(way, down, false, true));
+  return tf.mean(tf.square(tf.add(out[0]!, out[1]!)));
+}
+
 describe('two products of one operand, joined', () => {
   it.each<[string, ActivationName, number, number, number, Cut]>([
     ['powers of two', 'relu', 1024, 256, 1024, STARTING_CUTS.pairs],
@@ -42,6 +50,13 @@ describe('two products of one operand, joined', () => {
   ])('give what the plain form gives: %s', async (_name, activation, rows, width, ff, cut) => {
     const choose = kernelsOf(['pairs'], { pairs: cut });
     await expectSameGradients(drawn(rows, width, ff), lossOf(activation), choose, 1);
+  });
+
+  it.each([
+    [1024, 256, 512],
+    [517, 48, 72],
+  ])('give what the plain form gives as parts of a sum: %i × %i, %i', async (rows, width, ff) => {
+    await expectSameGradients(drawn(rows, width, ff), sumLoss, kernelsOf(['sums']), 0);
   });
 
   it('give what the plain form gives beside all other kernels', async () => {

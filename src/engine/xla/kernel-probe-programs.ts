@@ -113,6 +113,12 @@ const TO_SIDES = { lhsBatch: [], rhsBatch: [], lhsContracting: [1], rhsContracti
 const FROM_SIDES = { ...TO_SIDES, rhsContracting: [0] };
 const OVER_ROWS = { ...FROM_SIDES, lhsContracting: [0] };
 
+const gradients = (x: Node, [a, b]: [Node, Node], [da, db]: [Node, Node]): Node[] => [
+  add(wide(dot(da, a, FROM_SIDES)), wide(dot(db, b, FROM_SIDES))),
+  wide(dot(da, x, OVER_ROWS)),
+  wide(dot(db, x, OVER_ROWS)),
+];
+
 /** Gradients by the operand and the weights of max(x·Aᵀ, 0) ⊙ x·Bᵀ, whose own is given. */
 function pair(given: Node[]): Node[] {
   const [x, a, b, dy] = given.map((each) => convert(each, 'bf16')) as [Node, Node, Node, Node];
@@ -122,11 +128,17 @@ function pair(given: Node[]): Node[] {
     select(compare('GT', first, nothing), multiply(wide(dy), second), nothing),
     multiply(wide(dy), binary('maximum', first, nothing)),
   ].map((each) => convert(each, 'bf16')) as [Node, Node];
-  return [
-    add(wide(dot(da, a, FROM_SIDES)), wide(dot(db, b, FROM_SIDES))),
-    wide(dot(da, x, OVER_ROWS)),
-    wide(dot(db, x, OVER_ROWS)),
+  return gradients(x, [a, b], [da, db]);
+}
+
+/** Gradients by the operand and the weights of x·Aᵀ and x·Bᵀ, from −f and |g|. */
+function sum(given: Node[]): Node[] {
+  const [x, a, b, f, g] = given.map((each) => convert(each, 'bf16')) as [Node, Node, Node, Node, Node];
+  const [da, db] = [unary('negate', wide(f)), unary('abs', wide(g))].map((each) => convert(each, 'bf16')) as [
+    Node,
+    Node,
   ];
+  return gradients(x, [a, b], [da, db]);
 }
 
 const PROBES: Readonly<Record<KernelKind, () => KernelProbe>> = {
@@ -158,6 +170,13 @@ const PROBES: Readonly<Record<KernelKind, () => KernelProbe>> = {
       few,
       [ROUNDED, 0, 0],
       pair,
+    ),
+  sums: () =>
+    probe(
+      [f32(ROWS, WIDTH), f32(SIDE, WIDTH), f32(SIDE, WIDTH), f32(ROWS, SIDE), f32(ROWS, SIDE)],
+      few,
+      [ROUNDED, 0, 0],
+      sum,
     ),
 };
 

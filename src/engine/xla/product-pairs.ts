@@ -1,8 +1,9 @@
 import type { Graph, Node } from './graph.js';
 import type { Cut, KernelChoice } from './kernel-choice.js';
-import type { CustomCall, Operation } from './operations.js';
+import type { CustomCall } from './operations.js';
 import { concatenate, convert, sliceAxis } from './ops.js';
 import { allNodes } from './precision.js';
+import { FEWEST_ROWS, isOne, isWeight, type Product, productOf, usersOf, WIDTH_STEP } from './products.js';
 import { type GraphProgram, rebuild } from './rebuild.js';
 import { evaluator, isFull, leavesOf } from './row-expressions.js';
 import { isPointwise, printKernel } from './triton.js';
@@ -42,55 +43,21 @@ interface Pair {
 }
 
 type Two = readonly [Node, Node];
-type Product = Extract<Operation, { op: 'dot_general' }>;
 
-/** Fewer rows are no work for a whole device. */
-const FEWEST_ROWS = 512;
-/** Halves begin where 16 bytes do. */
-const WIDTH_STEP = 8;
 const NARROWEST = 64;
 /** More operands than this leave a kernel no registers. */
 const MOST_OPERANDS = 8;
 /** Columns of an instance: whole lines of the cache, and not so many that a few rows fill it. */
 const TILES = [1024, 512, 256, 128, 64];
 
-const isPlain = ({ lhsBatch, rhsBatch, lhsContracting, rhsContracting }: Product): boolean =>
-  lhsBatch.length === 0 &&
-  rhsBatch.length === 0 &&
-  lhsContracting.length === 1 &&
-  rhsContracting.length === 1;
-
-/** A product of two matrices in bfloat16. */
-function productOf({ operation, inputs, type }: Node): Product | undefined {
-  if (operation.op !== 'dot_general' || type.element !== 'bf16' || !isPlain(operation)) return undefined;
-  return inputs.every((x) => x.type.element === 'bf16' && x.type.shape.length === 2) ? operation : undefined;
-}
-
-const isWeight = ({ operation, inputs: [x] }: Node): boolean =>
-  operation.op === 'convert' && x!.operation.op === 'parameter' && x!.type.element === 'f32';
-
 /** Rounded to bfloat16 from something computed. */
 const isRounded = ({ operation, type, inputs: [x] }: Node): boolean =>
   operation.op === 'convert' && type.element === 'bf16' && x!.type.element === 'f32';
 
-const isOne = (some: readonly Node[] | undefined, node: Node) => some?.length === 1 && some[0] === node;
 const areTwo = (some: readonly Node[] | undefined, a: Node, b: Node) =>
   a !== b && some?.length === 2 && some.includes(a) && some.includes(b);
 const alike = (a: Node, b: Node) =>
   sameType(a.type, b.type) && JSON.stringify(a.operation) === JSON.stringify(b.operation);
-
-/** Who takes a value; a result of the program is taken by nobody's node, and counts as one. */
-function usersOf(nodes: readonly Node[], results: readonly Node[]): Map<Node, Node[]> {
-  const users = new Map<Node, Node[]>();
-  const take = (value: Node, user: Node) => {
-    const known = users.get(value);
-    if (!known) users.set(value, [user]);
-    else if (!known.includes(user)) known.push(user);
-  };
-  for (const node of nodes) for (const input of node.inputs) take(input, node);
-  for (const node of results) take(node, node);
-  return users;
-}
 
 function pairAt(sum: Node, users: ReadonlyMap<Node, readonly Node[]>): Pair | undefined {
   if (sum.operation.op !== 'add' || sum.type.element !== 'f32' || sum.type.shape.length !== 2)

@@ -32,6 +32,7 @@ export const CANDIDATES: Readonly<Record<KernelKind, readonly Cut[]>> = {
     { lanesAtOnce: 1024, rowsOfInstance: 1, warps: 4 },
     { lanesAtOnce: 4096, rowsOfInstance: 1, warps: 8 },
   ],
+  sums: [STARTING_CUTS.sums],
 };
 
 export interface Trial {

@@ -1,29 +1,15 @@
-import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
-import { beforeAll, describe, expect, it } from 'vitest';
-import { BACKEND, type XlaBackend } from '../../../src/engine/xla/backend.js';
-import { xlaEngine } from '../../../src/engine/xla/index.js';
+import { describe, expect, it } from 'vitest';
 import { type Cut, kernelsOf, STARTING_CUTS } from '../../../src/engine/xla/kernel-choice.js';
 import { withOwnKernels } from '../../../src/engine/xla/own-kernels.js';
-import type { PjrtClient } from '../../../src/engine/xla/pjrt/index.js';
-import { allNodes, toBfloat16 } from '../../../src/engine/xla/precision.js';
 import { joinProducts } from '../../../src/engine/xla/product-pairs.js';
-import type { GraphProgram } from '../../../src/engine/xla/rebuild.js';
-import { trace } from '../../../src/engine/xla/trace.js';
 import { sizeOf } from '../../../src/engine/xla/types.js';
 import { ACTIVATION_NAMES, ACTIVATIONS } from '../../../src/model/activations/index.js';
-import { evaluate } from './evaluate.js';
-import { draws } from './kernel-programs.js';
-
-let backend: XlaBackend;
-beforeAll(async () => {
-  await tf.setBackend('cpu');
-  // Nothing is compiled: a client that has no device will do.
-  xlaEngine({ platform: 'cuda', deviceCount: 1, plugin: {}, deviceAttributes: {} } as PjrtClient, {});
-  backend = tf.engine().findBackend(BACKEND) as unknown as XlaBackend;
-});
+import { counts, expectEqual, gradientProgram, nodesOf } from './gradient-programs.js';
 
 type Weights = readonly [start: tf.Tensor, gate: tf.Tensor, up: tf.Tensor, down: tf.Tensor];
+
+type Value = (x: tf.Tensor, ...weights: Weights) => tf.Tensor | tf.Tensor[];
 
 interface Dims {
   readonly rows: number;
@@ -35,36 +21,12 @@ interface Dims {
 
 const USUAL: Dims = { rows: 512, width: 16, ff: 64, across: true };
 
-/** Value, squares of all gradients, and gradients of a function of x, its weights [F, D] twice and one to leave it by, in bfloat16. */
-function program(
-  { rows, width, ff, across }: Dims,
-  value: (x: tf.Tensor, ...weights: Weights) => tf.Tensor | tf.Tensor[],
-): GraphProgram {
+const program = ({ rows, width, ff, across }: Dims, value: Value) => {
   const side = across ? [ff, width] : [width, ff];
-  const shapes = [[rows, width], [width, width], side, side, [width, ff]];
-  const leaves = shapes.map((shape, i) => ({ path: `p${i}`, type: { element: 'f32' as const, shape } }));
-  const traced = trace(
-    backend,
-    'pairs',
-    (tensors: tf.Tensor[]) => {
-      const [x, ...weights] = tensors;
-      const others: tf.Tensor[] = [];
-      const { value: loss, grads } = tf.valueAndGrads((...given: tf.Tensor[]) => {
-        const [out, ...more] = [value(x!, ...(given as unknown as Weights))].flat();
-        others.push(...more.map((each) => tf.keep(each)));
-        return tf.mean(tf.square(out!)) as tf.Scalar;
-      })(weights);
-      const squares = grads.map((grad) => tf.sum(tf.square(grad))).reduce((a, b) => tf.add(a, b));
-      return [loss, squares, ...grads, ...others];
-    },
-    [shapes.map((shape) => tf.zeros(shape))],
-    leaves,
+  return gradientProgram([[rows, width], [width, width], side, side, [width, ff]], (x, ...weights) =>
+    value(x, ...(weights as unknown as Weights)),
   );
-  return toBfloat16({
-    parameters: traced.parameters.map(({ node }) => node),
-    results: traced.results.map(({ node }) => node),
-  });
-}
+};
 
 /** act(x·G) ⊙ x·U, and out of it. */
 const gated =
@@ -76,45 +38,14 @@ const gated =
   };
 
 const choose = (cut: Cut = STARTING_CUTS.pairs) => kernelsOf(['pairs'], { pairs: cut });
-const nodesOf = ({ parameters, results }: GraphProgram) => allNodes([...parameters, ...results]);
-const counts = (of: GraphProgram) => {
-  const ops = nodesOf(of).map(({ operation }) => operation.op);
-  return {
-    calls: ops.filter((op) => op === 'custom_call').length,
-    products: ops.filter((op) => op === 'dot_general').length,
-  };
-};
-
-function operandsOf({ parameters }: GraphProgram, draw: 'ordinary values' | 'infinities and NaN') {
-  return parameters.map(({ type }, i) => {
-    const values = draws(sizeOf(type.shape), i === 0 ? draw : 'ordinary values', 'f32', i);
-    return i === 0 ? values : values.map((x) => x / 2);
-  });
-}
-
-/** How far results are off, as a share of the largest number of each. */
-function expectEqual(own: GraphProgram, plain: GraphProgram, draw: 'ordinary values' | 'infinities and NaN') {
-  const operands = operandsOf(plain, draw);
-  const [actual, expected] = [own, plain].map(({ results }) => evaluate(results, operands));
-  for (const [i, wanted] of expected!.entries()) {
-    const largest = wanted.reduce((most, x) => (Number.isFinite(x) ? Math.max(most, Math.abs(x)) : most), 0);
-    expect(actual![i]!.length).toBe(wanted.length);
-    for (const [k, want] of wanted.entries()) {
-      const got = actual![i]![k]!;
-      const near = Number.isFinite(want) ? Math.abs(got - want) <= 2 ** -7 * largest : Object.is(got, want);
-      if (!near) expect([i, k, got]).toEqual([i, k, want]);
-    }
-    if (draw === 'ordinary values') expect(largest).toBeGreaterThan(0);
-  }
-}
 
 describe('two products of one operand, joined', () => {
   it.each(ACTIVATION_NAMES.filter((name) => name !== 'gelu_tanh'))(
     '%s: one product forward and two back',
-    (name) => {
+    async (name) => {
       const activation = ACTIVATIONS[name];
       const act = (x: tf.Tensor) => activation.apply(x);
-      const plain = program(USUAL, gated(act, activation.onUp ? act : undefined));
+      const plain = await program(USUAL, gated(act, activation.onUp ? act : undefined));
       const own = joinProducts(plain, choose());
       // Of 11 products, six are three now.
       expect([counts(plain), counts(own)]).toEqual([
@@ -131,15 +62,15 @@ describe('two products of one operand, joined', () => {
     ['columns that no tile divides', { ...USUAL, ff: 72 }, undefined],
     ['several tiles', { ...USUAL, ff: 320 }, { lanesAtOnce: 128, rowsOfInstance: 1, warps: 4 }],
     ['one row at once', { ...USUAL, ff: 64 }, { lanesAtOnce: 1, rowsOfInstance: 1, warps: 4 }],
-  ])('with %s', (_name, dims, cut) => {
-    const plain = program(dims, gated(tf.relu, undefined, dims.across));
+  ])('with %s', async (_name, dims, cut) => {
+    const plain = await program(dims, gated(tf.relu, undefined, dims.across));
     const own = joinProducts(plain, choose(cut));
     expect(counts(own)).toEqual({ calls: 1, products: 8 });
     expectEqual(own, plain, 'ordinary values');
     expectEqual(own, plain, 'infinities and NaN');
   });
 
-  it.each<[string, Dims, Parameters<typeof program>[1]]>([
+  it.each<[string, Dims, Value]>([
     ['few rows', { ...USUAL, rows: 511 }, gated(tf.relu)],
     ['halves that do not begin at 16 bytes', { ...USUAL, ff: 68 }, gated(tf.relu)],
     ['narrow halves', { ...USUAL, ff: 56 }, gated(tf.relu)],
@@ -189,13 +120,13 @@ describe('two products of one operand, joined', () => {
         return tf.add(gated(tf.relu)(x, start, gate, up, down), tf.matMul(first, down, false, true));
       },
     ],
-  ])('leaves %s alone', (_name, dims, value) => {
-    const plain = program(dims, value);
+  ])('leaves %s alone', async (_name, dims, value) => {
+    const plain = await program(dims, value);
     expect(joinProducts(plain, choose())).toBe(plain);
   });
 
-  it('beside another product of the operand, which stays', () => {
-    const plain = program(USUAL, (x, start, gate, up, down) => {
+  it('beside another product of the operand, which stays', async () => {
+    const plain = await program(USUAL, (x, start, gate, up, down) => {
       const once = gated(tf.relu)(x, start, gate, up, down);
       return tf.add(once, tf.matMul(tf.relu(tf.matMul(tf.matMul(x, start), down)), down, false, true));
     });
@@ -207,16 +138,16 @@ describe('two products of one operand, joined', () => {
     expectEqual(own, plain, 'ordinary values');
   });
 
-  it('leaves all alone unless it is chosen, and programs that differentiate nothing', () => {
-    const plain = program(USUAL, gated(tf.relu));
+  it('leaves all alone unless it is chosen, and programs that differentiate nothing', async () => {
+    const plain = await program(USUAL, gated(tf.relu));
     expect(joinProducts(plain, () => undefined)).toBe(plain);
     const { parameters, results } = plain;
     const forward = { parameters, results: [results[0]!] };
     expect(joinProducts(forward, choose())).toBe(forward);
   });
 
-  it('with copies of weights and squares of gradients of our own, which take both sides as one', () => {
-    const plain = program(USUAL, gated(tf.relu));
+  it('with copies of weights and squares of gradients of our own, which take both sides as one', async () => {
+    const plain = await program(USUAL, gated(tf.relu));
     const own = withOwnKernels(plain, kernelsOf(['pairs', 'casts', 'squares']));
     const sizes = (name: string) =>
       nodesOf(own)

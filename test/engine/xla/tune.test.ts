@@ -26,6 +26,7 @@ const CANDIDATES = {
   squares: [cut(1)],
   casts: [cut(1), cut(2)],
   pairs: [cut(1)],
+  sums: [cut(1)],
 };
 
 /** A device on which a step takes 100 ms and each kernel saves so many: by its kind and warps. */
