@@ -47,7 +47,7 @@ export const STARTING_CUTS: Readonly<Record<KernelKind, Cut>> = {
 };
 
 /** Kinds that pay on an H200 (reports/performance.md): taken where they are right, unless something else is asked for. */
-export const PROVEN_KINDS: readonly KernelKind[] = ['norms', 'normGradients', 'losses'];
+export const PROVEN_KINDS: readonly KernelKind[] = ['norms', 'normGradients', 'losses', 'squares', 'casts'];
 
 /** Kernels of these kinds, cut as they start. */
 export const kernelsOf =

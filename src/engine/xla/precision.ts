@@ -1,7 +1,7 @@
 import { capturesOf } from './fold.js';
 import { createGraph, type Graph, type Node } from './graph.js';
 import type { Operation, OperationName } from './operations.js';
-import { convert } from './ops.js';
+import { convert, result } from './ops.js';
 import { splatOf } from './simplify.js';
 import { sameShape } from './types.js';
 
@@ -17,6 +17,8 @@ import { sameShape } from './types.js';
  * - Everything else is float32: arguments and results of the program (master weights, optimiser state), what a
  *   loop carries, reductions, norm and softmax statistics, losses, scattered sums. A product takes a bfloat16
  *   copy of them.
+ * - What devices add up travels as it is held: gradients that products gave take half the time on the way. Each sum
+ *   of two devices is rounded once more.
  * - A value computed element by element from an argument of its own shape (the next weights) is never rounded,
  *   even when a product takes it.
  *
@@ -187,6 +189,8 @@ export function toBfloat16({ parameters, results }: Program): { parameters: Node
 function createRewriter(graph: Graph, narrow: ReadonlySet<Node>) {
   const built = new Map<Node, Node>();
   const narrowCopies = new Map<Node, Node>();
+  /** The results of an exchange, in their order: those in bfloat16 come from one of their own. */
+  const exchanged = new Map<Node, readonly Node[]>();
 
   /** The value as it was recorded: float32 where that was its type. */
   function wide(node: Node): Node {
@@ -219,11 +223,30 @@ function createRewriter(graph: Graph, narrow: ReadonlySet<Node>) {
         return graph.add(operation, wide(inputs[0]!));
       case 'loop':
         return rebuiltLoop(operation, inputs);
+      case 'all_reduce':
+        return rebuiltExchange(node);
+      case 'result':
+        return exchanged.get(inputs[0]!)?.[operation.index] ?? graph.add(operation, built.get(inputs[0]!)!);
       default:
         if (MOVING.has(operation.op) && narrow.has(node))
           return graph.add(operation, ...inputs.map(narrowed));
         return graph.add(operation, ...inputs.map(wide));
     }
+  }
+
+  function rebuiltExchange(node: Node): Node {
+    const { operation, inputs } = node;
+    const results: Node[] = [];
+    for (const isNarrow of [true, false]) {
+      const members = inputs.flatMap((input, i) => (narrow.has(input) === isNarrow ? [i] : []));
+      if (members.length === 0) continue;
+      const sum = graph.add(operation, ...members.map((i) => (isNarrow ? narrowed : wide)(inputs[i]!)));
+      members.forEach((i, index) => {
+        results[i] = result(sum, index);
+      });
+    }
+    exchanged.set(node, results);
+    return results[0]!;
   }
 
   function rebuiltLoop(operation: Extract<Operation, { op: 'loop' }>, inputs: readonly Node[]): Node {

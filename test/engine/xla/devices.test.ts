@@ -95,6 +95,33 @@ describe.skipIf(WITHOUT_PLUGIN).each(COUNTS)('the XLA engine on %i devices', (de
     program.dispose();
   });
 
+  it('sums what products gave in bfloat16 as it is held, and the rest in float32', async () => {
+    const narrow = await openTestXla({ devices, dumpProgramDir: dumps, precision: 'bfloat16' });
+    const program = narrow.compile(
+      (_: TensorTree, { x }: { x: tf.Tensor }) =>
+        narrow.collectives.sum({
+          all: tf.sum(x, 0),
+          product: tf.matMul(x as tf.Tensor2D, x as tf.Tensor2D, true),
+        }),
+      { name: 'summing-narrow' },
+    );
+    const x = narrow.upload({ dtype: 'float32', shape: [8, 2], values: range(16), split: 0 });
+    const [all, product] = await valuesOf(await program.run([], { x }));
+    expect(all).toEqual([56, 64]);
+    // Each device's part and their sum have eight digits of 2.
+    for (const [i, exact] of [560, 616, 616, 680].entries()) {
+      expect(Math.abs(product![i]! / exact - 1)).toBeLessThan(2 ** -7);
+    }
+    const text = await readFile(join(dumps, 'summing-narrow.mlir'), 'utf8');
+    const types = [...text.matchAll(/stablehlo\.all_reduce"\([\s\S]*?\}\) : \(([^)]*)\)/g)].map(
+      ([, type]) => type,
+    );
+    expect(types.toSorted()).toEqual(['tensor<2x2xbf16>', 'tensor<2xf32>']);
+    x.dispose();
+    program.dispose();
+    await narrow.close();
+  });
+
   it('takes parts of wholes and puts them together again', async () => {
     const program = engine.compile(
       (_: TensorTree, { x, y }: { x: tf.Tensor; y: tf.Tensor }) => {
