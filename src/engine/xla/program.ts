@@ -5,12 +5,11 @@ import { flatten, mapTree, replaceTensors } from '../tree.js';
 import type { DeviceValue, Fusions, XlaBackend } from './backend.js';
 import { CarriedState, carriedBy, carriedTree } from './carried.js';
 import { matchDonations } from './donation.js';
+import { withOwnKernels } from './own-kernels.js';
 import type { PjrtClient, PjrtExecutable, PjrtInputs, PjrtResults } from './pjrt/index.js';
 import { axisOf, partOf, type Split, wholeOf } from './placement.js';
 import { toBfloat16 } from './precision.js';
-import { fuseRows } from './row-kernels.js';
 import { emitModule, type ProgramParameter, type ProgramResult } from './stablehlo.js';
-import { fuseTensors } from './tensor-kernels.js';
 import { type Leaf, type Traced, trace } from './trace.js';
 import { describeType, elementOf, type HostArray, sameShape, sameType, type TensorType } from './types.js';
 import { namingUnsupported } from './unsupported.js';
@@ -239,7 +238,7 @@ function lowered<Result extends TensorTree>(
     parameters: parameters.map(({ node }) => node),
     results: results.map(({ node }) => node),
   });
-  const fused = fusions?.kernels ? fuseTensors(fuseRows(narrow, fusions.kernels), fusions.kernels) : narrow;
+  const fused = fusions?.kernels ? withOwnKernels(narrow, fusions.kernels) : narrow;
   return {
     parameters: parameters.map(({ name }, i) => ({ name, node: fused.parameters[i]! })),
     results: results.map(({ name }, i) => ({ name, node: fused.results[i]! })),

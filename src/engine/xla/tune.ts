@@ -28,6 +28,12 @@ export const CANDIDATES: Readonly<Record<KernelKind, readonly Cut[]>> = {
   // An instance finds its tensor by hundreds of instructions where there are a hundred: to be shared by many elements.
   squares: [STARTING_CUTS.squares, { lanesAtOnce: 4096, rowsOfInstance: 16, warps: 8 }],
   casts: [STARTING_CUTS.casts, { lanesAtOnce: 16_384, rowsOfInstance: 1, warps: 8 }],
+  pairs: [
+    STARTING_CUTS.pairs,
+    { lanesAtOnce: 1024, rowsOfInstance: 1, warps: 4 },
+    { lanesAtOnce: 4096, rowsOfInstance: 1, warps: 8 },
+  ],
+  sums: [STARTING_CUTS.sums],
 };
 
 export interface Trial {

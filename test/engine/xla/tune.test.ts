@@ -27,6 +27,8 @@ const CANDIDATES = {
   losses: [cut(1), cut(4)],
   squares: [cut(1)],
   casts: [cut(1), cut(2)],
+  pairs: [cut(1)],
+  sums: [cut(1)],
 };
 
 /** A device on which a step takes 100 ms and each kernel saves so many: by its kind and warps. */
