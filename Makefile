@@ -1,6 +1,8 @@
 # `make demo` and `make test` work in a fresh clone with Node >= 20, python3 with pip, and make.
 NODE_MODULES := node_modules/.package-lock.json
 BUILD := dist/.built
+# The tool that writes the list of commands would say that there is a newer one of itself.
+export OCLIF_SKIP_NEW_VERSION_CHECK := true
 SOURCES := $(shell find src commands -name '*.ts') package.json tsconfig.json
 
 .PHONY: all demo test paper clean

@@ -4,6 +4,9 @@ import { existsSync } from 'node:fs';
 /** oclif knows no status for a command that does not exist: it is a mistake of usage, like an unknown flag. */
 const USAGE_STATUS = 2;
 
+/** `sparselaw help fit` is `sparselaw fit --help`: many ask that way, and oclif has it in a plugin only. */
+const helpAsFlag = ([first, ...rest]) => (first === 'help' ? [...rest, '--help'] : [first, ...rest]);
+
 /** In a fresh clone: one line in place of a stack. */
 function notBuilt() {
   process.stderr.write('This clone is not built: run `make` in it first (or npm ci && npm run build).\n');
@@ -29,7 +32,7 @@ process.stdout.on('error', (error) => {
 });
 
 try {
-  await run(process.argv.slice(2), import.meta.url);
+  await run(helpAsFlag(process.argv.slice(2)), import.meta.url);
   await flush();
 } catch (error) {
   if (/^command \S+ not found$/.test(error?.message)) {

@@ -117,6 +117,8 @@ function exitOf(error: Error): number {
 function asKnownError(error: Error, command: string): Error {
   const message = error.message
     .replace(/^Parsing --\S+ \n\t/, '')
+    .replace(/^The following errors? occurred:\s*/, '')
+    .replace(/Missing required flag (?=\w)/g, 'Missing required flag --')
     .split(/\n(?:See more help|\s*Note: )/)[0]!
     .replace(/\s*\n\s*/g, ' ')
     .trim();

@@ -8,7 +8,7 @@ import { drawTable } from './_table.js';
 export default class Evaluate extends BaseCommand<typeof Evaluate> {
   static override summary = 'Evaluate a checkpoint on tasks and prompts, dense and sparse.';
   static override description =
-    `CKPT is a checkpoint of ours (a run stands for its last) or a Hugging Face folder. --p measures PPL-p% sparsity first, as \`measure\` does, or takes what is measured; --from adds any measurement of the same weights. Results of runs go to RUN/evaluation/, where \`report\` finds them.
+    `CHECKPOINT is a checkpoint of ours (a run stands for its last) or a Hugging Face folder. --p measures PPL-p% sparsity first, as \`measure\` does, or takes what is measured; --from adds any measurement of the same weights. Results of runs go to RUN/evaluation/, where \`report\` finds them.
 
 A task file holds JSON lines of one format, told by its keys:
   choices    {"context", "choices": [...], "label": 0}
@@ -39,8 +39,12 @@ Choices are ranked by log-likelihood per character; a last word is right where g
   };
   static override flags = {
     tasks: Flags.string({ ...listOptions, summary: 'Task files.', helpValue: 'FILE.jsonl' }),
-    limit: countFlag({ min: 1, summary: 'Only the first so many items of each task.' }),
-    p: numberFlag({ ...listOptions, min: 0, summary: 'Tolerated rises of perplexity in percent.' }),
+    limit: countFlag({ min: 1, summary: 'Only the first so many items of each task; default: all.' }),
+    p: numberFlag({
+      ...listOptions,
+      min: 0,
+      summary: 'Tolerated rises of perplexity in percent; default: dense only.',
+    }),
     from: Flags.string({
       ...listOptions,
       summary: 'Measurements whose settings are evaluated too.',
@@ -56,7 +60,7 @@ Choices are ranked by log-likelihood per character; a last word is right where g
       min: 1,
       max: 4096,
       default: 64,
-      summary: 'Length of a continuation.',
+      summary: 'Tokens of a continuation.',
     }),
     work: Flags.boolean({ summary: 'Count FFN FLOPs and weight bytes over chunks and batches of tokens.' }),
     data: Flags.string({
@@ -64,9 +68,15 @@ Choices are ranked by log-likelihood per character; a last word is right where g
       helpValue: 'DIR',
       exclusive: ['text'],
     }),
-    text: Flags.string({ summary: 'Text to measure on in its place.', helpValue: 'FILE' }),
-    tokens: countFlag({ min: 1, summary: 'At most this many predictions of it.' }),
-    'seq-len': countFlag({ min: 1, summary: 'Predictions per window of it; default as `measure`.' }),
+    text: Flags.string({
+      summary: 'Text that --p and --work are measured on, in place of a corpus.',
+      helpValue: 'FILE',
+    }),
+    tokens: countFlag({
+      min: 1,
+      summary: 'At most this many predictions of that text; default as `measure`.',
+    }),
+    'seq-len': countFlag({ min: 1, summary: 'Predictions per window of that text; default as `measure`.' }),
     bos: Flags.option({ options: ['auto', 'none'] as const })({
       summary: 'A BOS before each context and prompt; auto: as the tokenizer does.',
       default: 'auto',

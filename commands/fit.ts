@@ -6,10 +6,10 @@ import { countFlag, listOptions, numberFlag } from './_flags.js';
 export default class Fit extends BaseCommand<typeof Fit> {
   static override summary = 'Fit laws to a table: estimates, intervals, comparison, verdicts.';
   static override description =
-    `TABLE is a CSV (or Parquet) with a column for x and one for y, one series a group; or a fit.json, whose limits
-are then fitted against scale, one row a group. Tokens are divided by 1e9 in every law. Every fit says how far it can
-be trusted: ok, weakly-identified, at-bound, not-converged or too-few-points. Rows of the warm-up and decay phases are
-left out unless --all-phases.`;
+    'TABLE is a CSV (or Parquet) with a column for x and one for y, one series a group; or a fit.json, whose limits ' +
+    'are then fitted against scale, one row a group. Tokens are divided by 1e9 in every law. Every fit says how far ' +
+    'it can be trusted: ok, weakly-identified, at-bound, not-converged or too-few-points. Rows of the warm-up and ' +
+    'decay phases are left out unless --all-phases.';
   static override examples = [
     '<%= config.bin %> <%= command.id %> table.csv --law logspace-power --out fit.json',
     '<%= config.bin %> <%= command.id %> table.csv --law auto --where metric=pplp --where p_percent=1 --plot',
@@ -18,7 +18,7 @@ left out unless --all-phases.`;
     '<%= config.bin %> <%= command.id %> fit.json --x params_non_embedding --law power',
   ];
   static override args = {
-    table: Args.string({ description: 'CSV, Parquet or fit.json', required: true }),
+    table: Args.string({ description: 'Table (CSV or Parquet) or fit.json.', required: true }),
   };
   static override flags = {
     law: Flags.string({
@@ -46,7 +46,11 @@ left out unless --all-phases.`;
       summary: "Column of the model's parameters [default: params_non_embedding].",
       helpValue: 'COL',
     }),
-    'drop-first': countFlag({ summary: 'Leave out the first points of each series.', default: 0, min: 0 }),
+    'drop-first': countFlag({
+      summary: 'Leave out so many points at the start of each series; default 0.',
+      default: 0,
+      min: 0,
+    }),
     'hold-out': numberFlag({
       summary: 'Share of the points at the end that is forecast from the rest.',
       default: 0.2,
@@ -80,8 +84,13 @@ left out unless --all-phases.`;
       default: 0.1,
       min: 0,
     }),
-    bootstrap: countFlag({ summary: 'Bootstrap replicates.', default: 0, min: 0, max: 1_000_000 }),
-    seed: countFlag({ summary: 'Seed of the bootstrap.', default: 0, min: 0 }),
+    bootstrap: countFlag({
+      summary: 'Bootstrap replicates; default 0, none.',
+      default: 0,
+      min: 0,
+      max: 1_000_000,
+    }),
+    seed: countFlag({ summary: 'Seed of the bootstrap; default 0.', default: 0, min: 0 }),
     cluster: Flags.string({
       ...listOptions,
       summary: 'Bootstrap whole runs: columns that tell the runs within a group apart.',

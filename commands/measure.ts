@@ -4,7 +4,7 @@ import { PROFILE_FORMATS, PROFILE_NAMES } from '../src/files/profile.js';
 import { METRIC_NAMES, PROTOCOL_NAMES, type SparsityMeasurement } from '../src/files/sparsity.js';
 import type { Target } from '../src/sparsity/targets.js';
 import { BaseCommand } from './_base.js';
-import { countFlag, engineFlags, listOptions, numberFlag } from './_flags.js';
+import { countFlag, dumpProgramFlag, engineFlags, listOptions, numberFlag } from './_flags.js';
 import { drawTable } from './_table.js';
 
 export default class Measure extends BaseCommand<typeof Measure> {
@@ -32,6 +32,10 @@ export default class Measure extends BaseCommand<typeof Measure> {
     {
       description: 'How often each neuron is active, and perplexity against activation ratio by metric',
       command: '<%= config.bin %> <%= command.id %> runs/relu --profile neurons,pareto --profile-format csv',
+    },
+    {
+      description: 'Look at the programs that are compiled for it',
+      command: '<%= config.bin %> <%= command.id %> runs/relu --engine xla --force --dump-program programs',
     },
   ];
   static override strict = false;
@@ -119,6 +123,7 @@ export default class Measure extends BaseCommand<typeof Measure> {
     }),
     out: Flags.string({ char: 'o', summary: 'Write results here.', helpValue: 'DIR' }),
     force: Flags.boolean({ summary: 'Measure again what is there already.' }),
+    'dump-program': dumpProgramFlag,
     ...engineFlags,
     devices: countFlag({
       min: 1,
@@ -175,6 +180,7 @@ export default class Measure extends BaseCommand<typeof Measure> {
         device: flags.device,
         precision: flags.precision,
         devices: flags.devices ?? 'all',
+        ...(flags['dump-program'] === undefined ? {} : { dumpProgramDir: flags['dump-program'] }),
         onWarning: (message) => this.warn(message),
       },
       signal: this.interruption(),

@@ -20,14 +20,15 @@ const valueFlag = Flags.custom<number>({
 export default class Predict extends BaseCommand<typeof Predict> {
   static override summary = 'Values of fitted laws with prediction intervals.';
   static override description =
-    `FIT is a fit.json. Values of x are in the table's unit (tokens, not billions); suffixes k, M, B, T are understood.
-Outside the fitted range the answer says so; where a law cannot hold (an activation ratio below 0) it is refused.`;
+    "FIT is a fit.json. Values of x are in the table's unit (tokens, not billions); suffixes k, M, B, T are understood. " +
+    'Outside the fitted range, and where the value is none that a share can have (below 0, above 1), the answer says ' +
+    'so; where the convergent power law falls below 0 it is refused.';
   static override examples = [
     '<%= config.bin %> <%= command.id %> fit.json --at 100B,1T',
     '<%= config.bin %> <%= command.id %> fit.json --at 5e10 --group run_id=relu-256 --law logspace-power',
   ];
   static override args = {
-    fit: Args.string({ description: 'fit.json', required: true }),
+    fit: Args.string({ description: 'A fit.json, as `fit --out` writes it.', required: true }),
   };
   static override flags = {
     at: valueFlag({ ...listOptions, summary: "Values of x, in the table's unit.", required: true }),

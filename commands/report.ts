@@ -36,7 +36,7 @@ export default class Report extends BaseCommand<typeof Report> {
   };
   static override flags = {
     out: Flags.string({ char: 'o', required: true, summary: 'The page: FILE.html.', helpValue: 'FILE' }),
-    title: Flags.string({ summary: 'Heading of the page.' }),
+    title: Flags.string({ summary: 'Heading of the page.', helpValue: 'TEXT' }),
     static: Flags.boolean({ summary: 'Pictures (SVG) and tables only, no script.' }),
     figures: Flags.string({ summary: 'Also write each chart as SVG, PNG, spec and CSV.', helpValue: 'DIR' }),
     open: Flags.boolean({ summary: 'Open the page in the browser.' }),

@@ -1,6 +1,6 @@
 import { Flags, type Interfaces } from '@oclif/core';
 import { MUP_FIELDS, PAPER_MUP } from '../src/config/fields.js';
-import { CONFIG_FIELDS, type Config, fieldInfo, flagName } from '../src/config.js';
+import { CONFIG_DEFAULTS, CONFIG_FIELDS, type Config, fieldInfo, flagName } from '../src/config.js';
 import { EXIT } from '../src/errors.js';
 import { shellWord } from '../src/io/shell.js';
 import type { OnProgress } from '../src/progress.js';
@@ -8,7 +8,7 @@ import type { TrainEvent } from '../src/training/events.js';
 import type { TrainingPlan } from '../src/training/plan.js';
 import type { TrainResult } from '../src/training/train.js';
 import { BaseCommand } from './_base.js';
-import { engineFlags, numberFlag } from './_flags.js';
+import { dumpProgramFlag, engineFlags, numberFlag } from './_flags.js';
 import { formatBytes, formatCount } from './_progress.js';
 
 const HELP_VALUES: Record<string, string> = {
@@ -26,7 +26,7 @@ function configFlags(): Interfaces.FlagInput {
     const info = fieldInfo.get(field);
     if (!info || info.kind === 'group' || key in engineFlags) continue;
     const { kind, group, summary } = info;
-    const about = { summary: summary.replace(/\.$/, ''), helpGroup: group };
+    const about = { summary: summary.replace(/\.$/, '') + defaultWords(key), helpGroup: group };
     const name = flagName(key);
     if (kind === 'boolean') flags[name] = Flags.boolean({ ...about, allowNo: true });
     else if (kind === 'choice') flags[name] = Flags.option({ ...about, options: [...info.choices!] })();
@@ -34,6 +34,21 @@ function configFlags(): Interfaces.FlagInput {
     else flags[name] = Flags.string({ ...about, helpValue: HELP_VALUES[kind] ?? 'TEXT' });
   }
   return flags;
+}
+
+/** ` [default: 8192]`; nothing for keys that say in words what they follow from. */
+function defaultWords(key: string): string {
+  const value = (CONFIG_DEFAULTS as Record<string, string | number | boolean | null>)[key] ?? null;
+  if (value === null) return '';
+  const words =
+    value === true
+      ? 'yes'
+      : value === false
+        ? 'no'
+        : Number(value) >= 1e6
+          ? `${Number(value) / 1e6}M`
+          : value;
+  return ` [default: ${words}]`;
 }
 
 const prefixed = (fields: typeof MUP_FIELDS) =>
@@ -90,11 +105,7 @@ export default class Train extends BaseCommand<typeof Train> {
       summary: 'Print parameters, steps, FLOPs, disk and the checkpoint schedule, and end.',
     }),
     tensorboard: Flags.boolean({ summary: "Also write TensorBoard's event files, RUN/tensorboard." }),
-    'dump-program': Flags.string({
-      summary: 'Write the text of the programs (StableHLO, engine xla) into this folder.',
-      helpValue: 'DIR',
-      helpGroup: 'ENGINE',
-    }),
+    'dump-program': dumpProgramFlag,
     ...configFlags(),
     ...engineFlags,
   };

@@ -43,7 +43,7 @@ export interface ConfigSources {
 }
 
 /** What does not depend on anything else. Sized for a laptop; the optimiser's values are the paper's (§3.2). */
-const DEFAULTS = {
+export const CONFIG_DEFAULTS = {
   layers: 4,
   width: 128,
   activation: 'relu',
@@ -178,7 +178,7 @@ export function resolveConfig(sources: ConfigSources): Config {
   const mup = withPaperMup(asked.mup, flags.mup === undefined ? undefined : fileMup);
   checkKeys(asked, origin);
   const given = checkTypes(mup === undefined ? asked : { ...asked, mup }, origin);
-  const config = { ...DEFAULTS, ...given };
+  const config = { ...CONFIG_DEFAULTS, ...given };
   const fail = (keys: readonly ConfigKey[], message: string, ...suggestions: string[]) => {
     // Blame what the user wrote, flags first, rather than a default it clashes with.
     const key =

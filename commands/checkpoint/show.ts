@@ -16,7 +16,8 @@ export default class CheckpointShow extends BaseCommand<typeof CheckpointShow> {
   ];
   static override args = {
     checkpoint: Args.string({
-      description: 'The checkpoint folder, ours or a Hugging Face folder.',
+      description:
+        'The checkpoint folder, ours or a Hugging Face folder; a run stands for its last checkpoint.',
       required: true,
     }),
   };
@@ -25,7 +26,8 @@ export default class CheckpointShow extends BaseCommand<typeof CheckpointShow> {
     const { describeCheckpoint, describeForeign, isForeign } = await import(
       '../../src/checkpoint/summary.js'
     );
-    const { checkpoint } = this.args;
+    const { listCheckpoints } = await import('../../src/files/run.js');
+    const checkpoint = (await listCheckpoints(this.args.checkpoint)).at(-1)?.path ?? this.args.checkpoint;
     if (isForeign(checkpoint)) {
       const details = await describeForeign(checkpoint);
       const { path: _, description, ...rest } = details;

@@ -46,8 +46,9 @@ export default class CheckpointVerify extends BaseCommand<typeof CheckpointVerif
     }
     const checkpoints = await verifyCheckpoints(paths);
     const lines = checkpoints.flatMap(({ path, problems }) =>
-      problems.map(
-        ({ file, tensor, message }) => `${path}: ${file}${tensor ? `, tensor ${tensor}` : ''}: ${message}`,
+      problems.map(({ file, tensor, message }) =>
+        // What could not be read says itself which file that is.
+        message.includes(`/${file}`) ? message : [path, ...placeOf(file, tensor), message].join(': '),
       ),
     );
     if (lines.length > 0) {
@@ -61,3 +62,7 @@ export default class CheckpointVerify extends BaseCommand<typeof CheckpointVerif
     return { checkpoints };
   }
 }
+
+/** Where in a checkpoint a problem is; nothing for the folder itself. */
+const placeOf = (file: string, tensor: string | undefined): string[] =>
+  file === '.' ? [] : [tensor ? `${file}, tensor ${tensor}` : file];

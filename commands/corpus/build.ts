@@ -5,19 +5,19 @@ import { countFlag, numberFlag } from '../_flags.js';
 export default class CorpusBuild extends BaseCommand<typeof CorpusBuild> {
   static override summary = 'Turn text into token shards.';
   static override description =
-    `TEXT is plain UTF-8 text or JSONL (.jsonl, .ndjson), as it is or packed (.gz, .xz). In plain text a line
-<|endoftext|> ends a document; in JSONL each line is one. A byte-level BPE is trained on the training documents unless
---tokenizer gives one. Documents go to train or validation by a hash of the seed and the document, so that adding text
-moves none; a text of a single document is cut by position.
-DIR appears whole or not at all, and holds manifest.json, tokenizer.json, train/ and validation/. Where it holds the
-same corpus already, nothing is written.`;
+    'TEXT is plain UTF-8 text or JSONL (.jsonl, .ndjson), as it is or packed (.gz, .xz). In plain text a line ' +
+    '<|endoftext|> ends a document; in JSONL each line is one. A byte-level BPE is trained on the training documents ' +
+    'unless --tokenizer gives one. Documents go to train or validation by a hash of the seed and the document, so ' +
+    'that adding text moves none; a text of a single document is cut by position.\n\n' +
+    'DIR appears whole or not at all, and holds manifest.json, tokenizer.json, train/ and validation/. Where it ' +
+    'holds the same corpus already, nothing is written.';
   static override examples = [
     '<%= config.bin %> <%= command.id %> book.txt --out corpus --vocab-size 1024',
     '<%= config.bin %> <%= command.id %> part1.txt.xz part2.jsonl.gz --out corpus --validation-share 0.01',
     '<%= config.bin %> <%= command.id %> train.txt --validation valid.txt --tokenizer tokenizer.json --out corpus',
   ];
   static override args = {
-    text: Args.string({ description: 'text files', required: true, multiple: true }),
+    text: Args.string({ description: 'Text files; several may be given.', required: true, multiple: true }),
   };
   static override flags = {
     out: Flags.string({ summary: 'Folder to make.', required: true, helpValue: 'DIR' }),
@@ -44,7 +44,7 @@ same corpus already, nothing is written.`;
       min: 0,
       max: 0.9,
     }),
-    seed: countFlag({ summary: 'Seed of the split.', default: 0, min: 0 }),
+    seed: countFlag({ summary: 'Seed of the split; default 0.', default: 0, min: 0 }),
     'text-field': Flags.string({
       summary: 'Field of a JSONL line that holds its text [default: text].',
       helpValue: 'NAME',

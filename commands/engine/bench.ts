@@ -46,7 +46,7 @@ export default class EngineBench extends BaseCommand<typeof EngineBench> {
       dependsOn: ['tune'],
     }),
     seconds: numberFlag({
-      summary: 'How long each form of the step is measured, in seconds (1).',
+      summary: 'How long each form of the step is measured, in seconds; default 1.',
       min: 0.1,
       dependsOn: ['tune'],
     }),

@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { median } from '../../dist/src/median.js';
 
 const [python = 'python3', sizes = 'small,base', rounds = '5'] = process.argv.slice(2);
 const here = (name) => new URL(name, import.meta.url).pathname;
@@ -16,8 +17,6 @@ function run(command, args) {
   const lines = stdout.split('\n').filter((line) => line.startsWith('{'));
   return lines.map((line) => JSON.parse(line));
 }
-const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
-
 console.log(
   `${cpus()[0].model}, ${availableParallelism()} cores, load ${loadavg()[0].toFixed(1)} at the start`,
 );

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { resolveConfig, shapeOf } from '../../dist/src/config.js';
 import { openEngine } from '../../dist/src/engine/index.js';
+import { median } from '../../dist/src/median.js';
 import { initialParameters, usualDeviations } from '../../dist/src/model/parameters.js';
 import { createTrainer } from '../../dist/src/training/loop.js';
 
@@ -87,7 +88,7 @@ async function measure(name) {
   const left = engine.memory().liveTensors;
   await engine.close();
   times.sort((a, b) => a - b);
-  const median = times[rounds >> 1];
+  const middle = median(times);
   const round = (value) => Number(value.toPrecision(4));
   return {
     engine: engine.name,
@@ -95,9 +96,9 @@ async function measure(name) {
     device: engine.deviceDescription,
     precision: engine.precision,
     openSeconds: round(openSeconds),
-    millisecondsAStep: round(median),
+    millisecondsAStep: round(middle),
     range: [round(times[0]), round(times.at(-1))],
-    tokensPerSecond: Math.round((batchTokens / median) * 1000),
+    tokensPerSecond: Math.round((batchTokens / middle) * 1000),
     liveTensors: memory.liveTensors,
     leftTensors: left,
     residentMegabytes: Math.round(process.memoryUsage().rss / 1e6),

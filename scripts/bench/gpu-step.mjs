@@ -17,6 +17,7 @@ import { findPlugin } from '../../dist/src/engine/install/index.js';
 import { disposeTree } from '../../dist/src/engine/tree.js';
 import { openXlaWith } from '../../dist/src/engine/xla/index.js';
 import { kernelsOf } from '../../dist/src/engine/xla/kernel-choice.js';
+import { median } from '../../dist/src/median.js';
 import { initialParameters, parameterShapes, usualDeviations } from '../../dist/src/model/parameters.js';
 import { flopsPerToken } from '../../dist/src/model/shape.js';
 import { randomStream } from '../../dist/src/random.js';
@@ -63,8 +64,6 @@ const xlaOptions = Object.fromEntries(
     return [name, optionValue(value)];
   }),
 );
-const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
-
 const DRAWN = 2 ** 20;
 
 /** Weights of the usual size, quickly: the numbers repeat. */

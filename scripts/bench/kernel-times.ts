@@ -3,9 +3,10 @@
 //   node dist-bench/scripts/bench/kernel-times.js [--kinds norms,losses,…] [--all-cuts] [--device cuda] [--rounds 7]
 // One JSON line for each kind, shape and cut: microseconds (median of the rounds; XLA's beside them, timed in turn),
 // what the memory traffic alone would take at 4.8 TB/s, and the largest difference: of finite values, as a share of the
-// larger one (bfloat16 has 8 digits: 0.004 is one in the last); `unlike`: values of which one is not finite alone;
-// `seconds`: all that the line took here, compilation and comparison with it. Then hostile values on odd shapes, where only
-// the differences count.
+// larger one (bfloat16 has 8 digits: 0.004 is one in the last); `unlike`: values of which one is not finite alone, which is
+// wrong; `seconds`: all that the line took here, compilation and comparison with it. Then hostile values on odd shapes,
+// where only the differences count; `atOverflow`: values that are unlike where a sum overflows in one order of its
+// terms and not in another (test/engine/xla/overflow.ts), so that both are right.
 import { parseArgs } from 'node:util';
 import { findPlugin } from '../../src/engine/install/index.js';
 import { createGraph, type Node } from '../../src/engine/xla/graph.js';
@@ -23,7 +24,9 @@ import { emitModule } from '../../src/engine/xla/stablehlo.js';
 import { fuseTensors } from '../../src/engine/xla/tensor-kernels.js';
 import { CANDIDATES } from '../../src/engine/xla/tune.js';
 import { sizeOf, type TensorType } from '../../src/engine/xla/types.js';
+import { median } from '../../src/median.js';
 import { DRAWS, draws, ELEMENTS, WORKS, type Work } from '../../test/engine/xla/kernel-programs.js';
+import { atTheEdge, magnitudesOf } from '../../test/engine/xla/overflow.js';
 
 const { values: flags } = parseArgs({
   options: {
@@ -168,29 +171,39 @@ async function operands(
 }
 
 /** Plain loops: a case has up to 10⁹ results, for which iterators and callbacks take minutes. */
-function compare(a: Float32Array, b: Float32Array) {
-  let [largest, unlike] = [0, 0];
+function compare(a: Float32Array, b: Float32Array, mayOverflow: (element: number) => boolean) {
+  let [largest, unlike, atOverflow] = [0, 0, 0];
   for (let k = 0; k < a.length; k++) {
     const [x, y] = [a[k]!, b[k]!];
     if (Number.isFinite(x) && Number.isFinite(y)) {
       const difference = Math.abs(x - y) / Math.max(Math.abs(x), Math.abs(y), 1e-3);
       if (difference > largest) largest = difference;
-    } else if (!Object.is(x, y)) unlike += 1;
+    } else if (!Object.is(x, y)) {
+      if (mayOverflow(k)) atOverflow += 1;
+      else unlike += 1;
+    }
   }
-  return { largest, unlike };
+  return { largest, unlike, atOverflow };
 }
 
 /** Of the first and the last set's results; all sets are equal. */
-async function difference(own: PjrtBuffer[], plain: PjrtBuffer[], sets: number) {
-  let [largest, unlike] = [0, 0];
+async function difference(
+  own: PjrtBuffer[],
+  plain: PjrtBuffer[],
+  sets: number,
+  mayOverflow: (result: number, element: number) => boolean = () => false,
+) {
+  let [largest, unlike, atOverflow] = [0, 0, 0];
   const ofSet = own.length / sets;
   for (let i = 0; i < own.length; i++) {
     if (i >= ofSet && i < own.length - ofSet) continue;
-    const found = compare(await floats(own[i]!), await floats(plain[i]!));
+    const [a, b] = [await floats(own[i]!), await floats(plain[i]!)];
+    const found = compare(a, b, (element) => mayOverflow(i % ofSet, element));
     largest = Math.max(largest, found.largest);
     unlike += found.unlike;
+    atOverflow += found.atOverflow;
   }
-  return { largestDifference: +largest.toPrecision(3), unlike };
+  return { largestDifference: +largest.toPrecision(3), unlike, ...(atOverflow > 0 && { atOverflow }) };
 }
 
 async function floats(buffer: PjrtBuffer): Promise<Float32Array> {
@@ -217,8 +230,6 @@ async function microseconds(
 }
 
 /** Of nothing (`--rounds 0`: compared, not timed): no number. */
-const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
-
 async function measure(client: PjrtClient, each: Case, cuts: readonly Cut[]): Promise<void> {
   let since = performance.now();
   const prepare = (await preparation(client, each)).executable;
@@ -257,15 +268,21 @@ async function check(client: PjrtClient, each: Case): Promise<void> {
   const prepare = (await preparation(client, each)).executable;
   const own = await compile(client, each, 1, STARTING_CUTS[each.kind]);
   const plain = await compile(client, each, 1, undefined);
+  const edges = { ...each, record: (all: Node[]) => magnitudesOf(each.record(all)) };
+  const { results } = repeated(each.types, each.record, 1);
+  const sums = magnitudesOf(results).length > 0 ? await compile(client, edges, 1, undefined) : undefined;
   for (const draw of Object.keys(DRAWS)) {
     const inputs = await operands(client, each, prepare, 1, draw);
     const [actual, expected] = [own.executable.execute(inputs), plain.executable.execute(inputs)];
-    const found = await difference(actual, expected, 1);
+    const magnitudes = sums?.executable.execute(inputs) ?? [];
+    const mayOverflow = atTheEdge(results, await Promise.all(magnitudes.map(floats)));
+    const found = await difference(actual, expected, 1, mayOverflow);
     const { kind, what } = each;
     console.log(JSON.stringify({ kind, what, values: draw, calls: own.calls, ...found }));
-    for (const buffer of [...inputs, ...actual, ...expected]) buffer.dispose();
+    for (const buffer of [...inputs, ...actual, ...expected, ...magnitudes]) buffer.dispose();
   }
   for (const program of [prepare, own.executable, plain.executable]) program.dispose();
+  sums?.executable.dispose();
 }
 
 const ROWS: [KernelKind, Work][] = [
@@ -289,15 +306,16 @@ const attempt = async (each: Case, run: () => Promise<void>) =>
   run().catch((error: Error) =>
     console.log(JSON.stringify({ kind: each.kind, what: each.what, failed: error.message.slice(0, 500) })),
   );
-for (const { rows, width, vocabulary, layers, ff } of SIZES) {
-  const cases = [
-    ...ROWS.map(([kind, work]) => rowCase(kind, work, rows, kind === 'losses' ? vocabulary : width)),
-    ...(['squares', 'casts'] as const).map((kind) => tensorCase(kind, layers, width, ff)),
-  ];
-  for (const each of cases.filter(({ kind }) => wanted(kind))) {
-    const cuts = flags['all-cuts'] ? CANDIDATES[each.kind] : [STARTING_CUTS[each.kind]];
-    await attempt(each, () => measure(client, each, cuts));
-  }
+const OVER_TENSORS = ['squares', 'casts'] as const;
+const sized = SIZES.flatMap(({ rows, width, vocabulary, layers, ff }) => [
+  ...ROWS.map(([kind, work]) => rowCase(kind, work, rows, kind === 'losses' ? vocabulary : width)),
+  ...OVER_TENSORS.map((kind) => tensorCase(kind, layers, width, ff)),
+]);
+// A call's results cost the host 4 µs each, more than copying the tensors of A and B: few large ones, for the device.
+const large = flags.small ? [] : OVER_TENSORS.map((kind) => tensorCase(kind, 1, 3072, 8192));
+for (const each of [...sized, ...large].filter(({ kind }) => wanted(kind))) {
+  const cuts = flags['all-cuts'] ? CANDIDATES[each.kind] : [STARTING_CUTS[each.kind]];
+  await attempt(each, () => measure(client, each, cuts));
 }
 const odd = [
   ...ROWS.flatMap(([kind, work]) =>
@@ -312,10 +330,7 @@ const odd = [
       [517, 4096],
     ].map(([rows, width]) => rowCase(kind, work, rows!, width!)),
   ),
-  ...(['squares', 'casts'] as const).flatMap((kind) => [
-    tensorCase(kind, 1, 1, 3),
-    tensorCase(kind, 9, 33, 65),
-  ]),
+  ...OVER_TENSORS.flatMap((kind) => [tensorCase(kind, 1, 1, 3), tensorCase(kind, 9, 33, 65)]),
 ];
 for (const each of odd.filter(({ kind }) => wanted(kind))) await attempt(each, () => check(client, each));
 await client.close();

@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { mean, reshape, slice } from '@tensorflow/tfjs-core';
 import { openEngine } from '../../dist/src/engine/index.js';
+import { median } from '../../dist/src/median.js';
 import { measureContext } from '../../dist/src/sparsity/context.js';
 import { openSession, total, uploadModel } from '../../dist/src/sparsity/evaluate.js';
 import { loadModel } from '../../dist/src/sparsity/load.js';
@@ -39,8 +40,6 @@ async function timed(work) {
   const { user, system } = process.cpuUsage(cpu);
   return { value, wall: (performance.now() - start) / 1000, processor: (user + system) / 1e6 };
 }
-const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
-
 // The plain forward pass, without a mask or a count.
 const { parameters } = await uploadModel(engine, model);
 const plain = engine.compile(

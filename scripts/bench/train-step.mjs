@@ -7,6 +7,7 @@ import { resolveConfig, shapeOf } from '../../dist/src/config.js';
 import { restartWithHugePages } from '../../dist/src/engine/huge-pages.js';
 import { openEngine } from '../../dist/src/engine/index.js';
 import { disposeTree } from '../../dist/src/engine/tree.js';
+import { median } from '../../dist/src/median.js';
 import { initialParameters, parameterShapes, usualDeviations } from '../../dist/src/model/parameters.js';
 import { biasCorrections } from '../../dist/src/training/adamw.js';
 import { compileStep } from '../../dist/src/training/step.js';
@@ -27,8 +28,6 @@ const config = resolveConfig({
 });
 const shape = shapeOf(config);
 const initial = initialParameters(shape, usualDeviations(shape), 1);
-const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
-
 /** Batches as a data loader would have them ready. */
 const batches = Array.from({ length: 4 }, (_, batch) =>
   Int32Array.from({ length: rows * (size.seqLen + 1) }, (_, i) => (i * 31 + batch * 17) % vocabSize),

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { median } from '../../dist/src/median.js';
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -28,7 +29,6 @@ const ROUNDS_SECONDS = 30;
 /** The longest that a block may take. */
 const BLOCK_SECONDS = 60;
 
-const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 if (flags.log) mkdirSync(flags.log, { recursive: true });
 
 /** Gives up after some seconds. */

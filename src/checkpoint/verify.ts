@@ -36,9 +36,6 @@ export async function verifyCheckpoint(checkpoint: string): Promise<Verification
   const state = await attempt(problems, 'state.json', async () => (await readState(paths.state)).state);
   const base = { checkpoint: basename(path), path: checkpoint };
   if (!state) return { ...base, tokens: null, step: null, resumable: false, problems };
-  if (checkpointTokens(basename(path)) !== state.tokens) {
-    problems.push({ file: '.', message: `the folder's name does not say ${state.tokens} tokens` });
-  }
   for (const [name, expected] of Object.entries(state.files)) {
     if (name === basename(paths.optimizer) && !(await exists(paths.optimizer))) continue;
     await attempt(problems, name, async () => {
@@ -56,8 +53,13 @@ export async function verifyCheckpoint(checkpoint: string): Promise<Verification
       }
     });
   }
-  await attempt(problems, 'config.json', () => readOwnShape(paths.config));
+  const isReadable = !problems.some(({ file }) => file === 'config.json');
+  if (isReadable) await attempt(problems, 'config.json', () => readOwnShape(paths.config));
   await checkParent(path, state, problems);
+  // Last, behind what matters more: a copy under another name is as whole as what it was copied from.
+  if (checkpointTokens(basename(path)) !== state.tokens) {
+    problems.push({ file: '.', message: `the folder's name does not say ${state.tokens} tokens` });
+  }
   const { tokens, step } = state;
   return { ...base, tokens, step, resumable: await exists(paths.optimizer), problems };
 }

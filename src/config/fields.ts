@@ -162,7 +162,7 @@ export const CONFIG_FIELDS = {
   learningRateFloor: share(['SCHEDULE', 'Where cosine and the linear decay end, as a share of the peak.']),
   checkpoints: text('text', 'a schedule such as log:1M..1B:24, every:10M or 1M,2M,10M', [
     'RUN',
-    'When to save, in tokens or shares of the run: log:1M..1B:24, linear:0.25..1:12, every:10M, 0,1M,10M, joined by +; the end always.',
+    'When to save, in tokens or shares of the run: log:1M..1B:24, linear:0.25..1:12, every:10M, 0,1M,10M, joined by +; the end always; default: log:0.01..1:16.',
   ]),
   keepState: integer(1, ['RUN', 'Checkpoints (the last so many) that keep the state to resume from.']),
   logEvery: integer(1, ['RUN', 'Steps between rows of metrics.jsonl.']),

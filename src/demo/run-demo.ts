@@ -1,7 +1,10 @@
 import { spawn } from 'node:child_process';
-import { access, mkdir, readFile } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import type { EngineName } from '../engine/index.js';
 import { EXIT, interruptedError, SparselawError } from '../errors.js';
+import { withFile } from '../io/file-error.js';
+import { makeFolder } from '../io/make-folder.js';
+import { shellLine } from '../io/shell.js';
 import type { DemoPreset } from './presets.js';
 import { DEMO_LAWS, type DemoStage, type DemoText, demoPaths, demoStages } from './stages.js';
 
@@ -79,7 +82,7 @@ export function runStage(
       reject(
         new SparselawError(`\`${words}\` failed with status ${status}.`, known, {
           code: 'demo-stage-failed',
-          suggestions: [`See the message above; to repeat it: sparselaw ${args.join(' ')}`],
+          suggestions: [`See the message above; to repeat it: sparselaw ${shellLine(args)}`],
         }),
       );
     });
@@ -115,7 +118,7 @@ async function readLaw(
 /** Text to report: runs every stage whose output is not there yet, and reads the two laws back. */
 export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   const { out, announce, program, quiet, signal } = options;
-  await mkdir(out, { recursive: true });
+  await withFile('write', out, () => makeFolder(out));
   const stages: DemoStage[] = demoStages(out, options.text, options.preset, options.engine);
   let changed = false;
   for (const [index, { title, args, output }] of stages.entries()) {
@@ -125,7 +128,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
       announce(`${place} ${title}: already there.`);
       continue;
     }
-    announce(`${place} ${title}\n      sparselaw ${args.join(' ')}`);
+    announce(`${place} ${title}\n      sparselaw ${shellLine(args)}`);
     const resumable = args[0] === 'train' && (await exists(demoRunOf(args)));
     if (args[0] === 'train' && (await exists(output))) continue;
     await runStage(program, resumable ? [...args, '--resume'] : args, quiet, signal);

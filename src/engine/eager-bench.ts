@@ -1,4 +1,5 @@
 import { add, matMul, reshape, slice, type Tensor } from '@tensorflow/tfjs-core';
+import { median } from '../median.js';
 import { benchmarkStep, type StepBenchmark } from './bench-step.js';
 import type { Engine, EngineName, EngineOptions } from './engine.js';
 import { openEngine } from './index.js';
@@ -25,8 +26,6 @@ const MATRIX = { cpu: 1024, cuda: 4096 };
 const MOST_OPS = 2000;
 /** Each round takes about this long, whatever the device. */
 const ROUND_SECONDS = 0.1;
-
-const median = (values: number[]) => [...values].sort((a, b) => a - b)[values.length >> 1]!;
 
 /** Seconds of one application of `op`, applied one after the other; the last result is waited for. */
 async function secondsOf(

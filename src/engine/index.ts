@@ -1,4 +1,6 @@
 import { channel } from 'node:diagnostics_channel';
+import { mkdir } from 'node:fs/promises';
+import { withFile } from '../io/file-error.js';
 import type { Engine, EngineChoice, EngineName, EngineOptions } from './engine.js';
 
 export * from './engine.js';
@@ -16,10 +18,15 @@ const openers: Record<EngineName, Opener> = {
 /**
  * Opens an engine by name; `auto` takes the first that works of xla on a GPU, tensorflow on a GPU,
  * xla on CPU, tensorflow on CPU, wasm.
- * @throws SparselawError (status 4) when the engine cannot run here.
+ * @throws SparselawError (status 4) when the engine cannot run here; status 3 when it could not write its programs.
  */
 export async function openEngine(choice: EngineChoice, options: EngineOptions = {}): Promise<Engine> {
+  const { dumpProgramDir: dumps } = options;
+  if (dumps !== undefined) await withFile('write', dumps, () => mkdir(dumps, { recursive: true }));
   const engine = await open(choice, options);
+  if (dumps !== undefined && engine.name !== 'xla') {
+    options.onWarning?.(`The engine ${engine.name} has no program texts; ${dumps} stays empty.`);
+  }
   opened.publish(engine);
   return engine;
 }

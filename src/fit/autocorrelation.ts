@@ -1,7 +1,7 @@
+import { median } from '../median.js';
 import { chiSquareCdf } from './distributions.js';
 import { type Solution, solve } from './levenberg-marquardt.js';
 import { decorrelated, type LeastSquares } from './problem.js';
-import { median } from './statistics.js';
 
 /** Points at the same x would be one point: their correlation is capped. */
 const MAX_CORRELATION = 0.95;

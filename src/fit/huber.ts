@@ -1,6 +1,6 @@
+import { median } from '../median.js';
 import { type Solution, solve } from './levenberg-marquardt.js';
 import { type LeastSquares, weighted } from './problem.js';
-import { median } from './statistics.js';
 
 /** Huber's constant: 95 % efficient for normal residuals. */
 const THRESHOLD = 1.345;

@@ -21,6 +21,9 @@ export interface Prediction {
   notes: string[];
 }
 
+/** Columns of y whose values are shares. */
+const SHARES: ReadonlySet<string> = new Set(['activation_ratio', 'activation_ratio_dense', 'sparsity']);
+
 export interface PredictOptions {
   at: readonly number[];
   /** `COL=VALUE` conditions, or a bare value of any group column. */
@@ -30,8 +33,7 @@ export interface PredictOptions {
 
 /**
  * Values of fitted curves with delta-method intervals: g′Cov g for the curve, plus σ² for a measurement.
- * @throws SparselawError 2 for unknown groups and laws, and for values where a law cannot hold (an activation ratio
- * below 0)
+ * @throws SparselawError 2 for unknown groups and laws, and where the convergent power law falls below 0
  */
 export function predict(file: FitFile, options: PredictOptions): Prediction[] {
   const fits = select(file, options);
@@ -94,6 +96,11 @@ function predictOne(file: FitFile, fit: Fit, at: number): Prediction {
     notes.push(
       `outside the fitted range ${shortNumber(first * file.xUnit)} to ${shortNumber(last * file.xUnit)}: ` +
         'the interval holds only if the law does',
+    );
+  }
+  if (SHARES.has(file.y) && (value < 0 || value > 1)) {
+    notes.push(
+      `${shortNumber(value)} is no ${file.y}, which lies between 0 and 1: the law does not hold so far`,
     );
   }
   if (fit.verdict !== 'ok') notes.push(`the fit is ${fit.verdict}`);

@@ -34,12 +34,6 @@ export function standardDeviation(values: ArrayLike<number>): number {
   return Math.sqrt(sum / (values.length - 1));
 }
 
-export function median(values: ArrayLike<number>): number {
-  const sorted = Float64Array.from(values).sort();
-  const half = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
-}
-
 /** Errors of a curve against its points, in the unit of y. R² is null when y is constant. */
 export function goodness(y: ArrayLike<number>, fitted: ArrayLike<number>) {
   const center = mean(y);

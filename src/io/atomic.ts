@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { inputError } from '../errors.js';
 import { fileError, withFile } from './file-error.js';
+import { makeFolder } from './make-folder.js';
 import { printable } from './printable.js';
 
 /** Host names may hold characters and lengths that file names cannot. */
@@ -70,7 +71,7 @@ export async function writeStreamAtomic(
   const target = resolve(path);
   const temporary = temporaryPath(target);
   await withFile('write', path, async () => {
-    await mkdir(dirname(target), { recursive: true });
+    await makeFolder(dirname(target));
     await removeStaleTemporaries(target);
     try {
       const handle = await open(temporary, 'wx');
@@ -114,7 +115,7 @@ export async function writeFolderAtomic(
   const target = resolve(path);
   const temporary = temporaryPath(target);
   await withFile('write', path, async () => {
-    await mkdir(dirname(target), { recursive: true });
+    await makeFolder(dirname(target));
     await removeStaleTemporaries(target);
     if (!options.replace && (await isOccupied(target))) throw folderExists(path);
     try {

@@ -166,6 +166,7 @@ export function positionOf(
     axis: {
       labelExpr: formatExpression('datum.value', axis.kind),
       labelOverlap: 'greedy',
+      labelSeparation: 4,
       ...(ticks.length > 1 ? { values: ticks } : { tickCount: 6 }),
     },
   };

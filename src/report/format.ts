@@ -69,12 +69,15 @@ export function formatValue(value: number | null | undefined, kind: NumberKind, 
   return kind === 'count' ? formatCount(value) : formatNumber(value, digits);
 }
 
-/** `5.1% to 6.8%`; an end that does not close is said in words. */
-export function formatInterval(
-  [low, high]: readonly [number | null, number | null],
-  kind: NumberKind,
-): string {
-  const one = (value: number) => formatWithin(value, [low, high], kind, 3);
+/** `5.1% to 6.8%`; an end that does not close, or lies where no share can, is said in words. */
+export function formatInterval(interval: readonly [number | null, number | null], kind: NumberKind): string {
+  const one = (value: number) => formatWithin(value, interval, kind, 3);
+  const isPossible = (value: number | null) =>
+    value !== null && (kind !== 'share' || (value >= 0 && value <= 1));
+  const [low, high] = interval.map((value) => (isPossible(value) ? value : null)) as [
+    number | null,
+    number | null,
+  ];
   if (low === null && high === null) return 'not bounded by the data';
   if (low === null) return `at most ${one(high!)}`;
   if (high === null) return `at least ${one(low)}`;

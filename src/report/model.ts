@@ -42,12 +42,11 @@ export function buildModel(title: string, sources: Sources): ReportModel {
   const fits = sources.fits.flatMap((source, i) =>
     source.file.fits.map((fit) => {
       const own = labels[i]!.get(JSON.stringify(fit.group))!;
-      // The same name in two files: only the file tells them apart.
-      const repeated = labels.some(
-        (other, j) => j !== i && isSameAxes(source, sources.fits[j]!) && has(other, own),
+      const namesakes = sources.fits.filter(
+        (other, j) => j !== i && isSameAxes(source, other) && has(labels[j]!, own),
       );
       return {
-        label: repeated ? `${own} (${studies[i]})` : own,
+        label: namesakes.length > 0 ? `${own} (${told(source, namesakes) ?? studies[i]})` : own,
         fit,
         file: source.file,
         sourceSha256: source.sha256,
@@ -72,6 +71,34 @@ export function buildModel(title: string, sources: Sources): ReportModel {
   ];
   const series = new Map(assignSeries(facts).map((entry) => [entry.label, entry]));
   return { title, sources, fits, rows, series };
+}
+
+/**
+ * What tells the series of a file from those of the same name in other files: its metric with the setting, where each
+ * file has one of its own; else only the file does.
+ */
+function told(source: FitSource, namesakes: readonly FitSource[]): string | null {
+  const settings = [source, ...namesakes].map(
+    ({ file }) => new Set(file.fits.map(({ group }) => settingOfGroup(group))),
+  );
+  const all = settings.flatMap((own) => [...own]);
+  return settings.every(({ size }) => size === 1) && new Set(all).size === all.length ? all[0]! : null;
+}
+
+/** The setting of a group that names its metric; null for another. */
+function settingOfGroup(group: Record<string, string>): string | null {
+  if (!group.metric) return null;
+  const number = (name: string) => (group[name] ? Number(group[name]) : null);
+  return settingOf({
+    metric: group.metric,
+    protocol: group.protocol || 'dataset',
+    shared_cett: group.shared_cett || null,
+    score: group.score || null,
+    p_percent: number('p_percent'),
+    cett: number('cett'),
+    k_ratio: number('k_ratio'),
+    epsilon: number('epsilon'),
+  });
 }
 
 const has = (labels: Map<string, string>, label: string) => [...labels.values()].includes(label);
@@ -169,8 +196,13 @@ export function axisOf(column: string): Axis {
   return { field: column, title, kind };
 }
 
+type Setting = Pick<
+  TableRow,
+  'metric' | 'protocol' | 'shared_cett' | 'score' | 'p_percent' | 'cett' | 'k_ratio' | 'epsilon'
+>;
+
 /** A metric with its setting, as people call it. */
-export function settingOf(row: TableRow): string {
+export function settingOf(row: Setting): string {
   const notes = [row.protocol === 'dataset' ? null : row.protocol, row.shared_cett, row.score];
   const said = notes.filter(Boolean).join(', ');
   const suffix = said ? ` (${said})` : '';

@@ -127,9 +127,11 @@ function pageBody(
   options: PageOptions,
   maxSeries: number,
 ): Html {
+  const runs = runSection(model, { outFolder: options.outFolder, maxSeries });
+  const provenance = provenanceSection(model);
   return html`<a class="skip" href="#main">Skip to the report</a><header><div class="bar"><div><h1>${model.title}</h1><p class="lead">${leadSentence(model)}</p>${second(model)}</div>${
     options.static ? '' : themeSwitch()
-  }</div>${navigation(model, groups)}</header><main id="main">${summarySection(model, { isStatic: options.static, maxSeries })}${sections}${jointSection(model)}${parameterSection(model, { all: !options.static, maxSeries })}${runSection(model, { outFolder: options.outFolder, maxSeries })}${provenanceSection(model)}${definitionSection(model)}</main><footer>Made by sparselaw ${packageVersion()}. Laws and metrics after “Sparsing Law: Towards Large Language Models with Greater Activation Sparsity” (arXiv 2411.02335).</footer>`;
+  }</div>${navigation(model, groups, { runs: runs !== null, provenance: provenance !== null })}</header><main id="main">${summarySection(model, { isStatic: options.static, maxSeries })}${sections}${jointSection(model)}${parameterSection(model, { all: !options.static, maxSeries })}${runs}${provenance}${definitionSection(model)}</main><footer>Made by sparselaw ${packageVersion()}. Laws and metrics after “Sparsing Law: Towards Large Language Models with Greater Activation Sparsity” (arXiv 2411.02335).</footer>`;
 }
 
 const document = (title: string, policy: string, css: string, body: Html, scripts: Html | string) =>
@@ -162,7 +164,11 @@ const sourceHash = (text: string) => `'sha256-${createHash('sha256').update(text
 const themeSwitch = () =>
   html`<div class="tools themes"><span class="switch" role="group" aria-label="Theme"><span><button type="button" data-theme="" aria-pressed="true">auto</button><button type="button" data-theme="light" aria-pressed="false">light</button><button type="button" data-theme="dark" aria-pressed="false">dark</button></span></span></div>`;
 
-function navigation(model: ReportModel, groups: readonly ChartGroup[]): Html {
+function navigation(
+  model: ReportModel,
+  groups: readonly ChartGroup[],
+  has: { runs: boolean; provenance: boolean },
+): Html {
   const links: [string, string][] = [
     ...(model.fits.length > 0 ? [['summary', 'Summary'] as [string, string]] : []),
     ...groups.map(({ id, title }): [string, string] => [id, title]),
@@ -170,6 +176,8 @@ function navigation(model: ReportModel, groups: readonly ChartGroup[]): Html {
       ? [['joint', 'Several scales'] as [string, string]]
       : []),
     ...(model.fits.length > 0 ? [['parameters', 'Parameters'] as [string, string]] : []),
+    ...(has.runs ? [['runs', 'Runs'] as [string, string]] : []),
+    ...(has.provenance ? [['provenance', 'Provenance'] as [string, string]] : []),
     ['definitions', 'Definitions'],
   ];
   return html`<nav aria-label="Sections">${links.map(([id, title]) => html`<a href="#${id}">${title}</a> `)}</nav>`;

@@ -1,4 +1,5 @@
 import { findLaw } from '../laws/index.js';
+import { median } from '../median.js';
 import { groupBy } from '../table/group-by.js';
 import { isNumber } from './chart.js';
 import { parametersOf } from './curves.js';
@@ -182,12 +183,6 @@ const shortList = (items: readonly string[]) =>
   items.length > MAX_NAMES
     ? `${items.slice(0, MAX_NAMES).join(', ')} and ${items.length - MAX_NAMES} more`
     : listOf(items);
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length / 2;
-  return (sorted[Math.floor(middle - 0.25)]! + sorted[Math.floor(middle)]!) / 2;
-}
 
 /** One row a series. */
 function table(views: readonly FitView[], advice: ReadonlyMap<FitView, Advice>, model: ReportModel): Html {

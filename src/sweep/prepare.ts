@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inputError, SparselawError } from '../errors.js';
 import { runPaths } from '../files/run.js';
@@ -7,6 +6,7 @@ import { withFile } from '../io/file-error.js';
 import { freeBytes } from '../io/free-space.js';
 import { canonicalJson } from '../io/hash.js';
 import { type Lock, takeLock } from '../io/lock.js';
+import { makeFolder } from '../io/make-folder.js';
 import { printable } from '../io/printable.js';
 import { checkRuns } from './check-runs.js';
 import type { GridFile } from './grid-file.js';
@@ -29,7 +29,7 @@ export async function prepareSweep(
   refuseOtherGrid(folder, await readSweepIfThere(folder), sweep);
   await checkRuns(folder, sweep);
   if (checkDisk) await refuseSmallDisk(folder, runs);
-  await withFile('write', folder, () => mkdir(folder, { recursive: true }));
+  await withFile('write', folder, () => makeFolder(folder));
   const lock = await lockFolder(folder);
   try {
     // Again under the lock: another grid may have come first.

@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT, inputError, interruptedError, SparselawError } from '../errors.js';
@@ -7,6 +6,7 @@ import { mapBounded } from '../io/bounded.js';
 import { pathExists } from '../io/exists.js';
 import { withFile } from '../io/file-error.js';
 import { clearDeadLock, type Lock, type LockHolder, takeLock } from '../io/lock.js';
+import { makeFolder } from '../io/make-folder.js';
 import { printable } from '../io/printable.js';
 import type { OnTrainEvent, TrainEvent } from '../training/events.js';
 import { sweepPaths } from './paths.js';
@@ -119,7 +119,7 @@ const notTrained = (folder: string, id: string) =>
 
 async function waitForLock(folder: string, id: string, { signal, onWait }: TaskOptions): Promise<Lock> {
   const paths = sweepPaths(folder);
-  await withFile('write', paths.statuses, () => mkdir(paths.statuses, { recursive: true }));
+  await withFile('write', paths.statuses, () => makeFolder(paths.statuses));
   for (let waiting = false; ; waiting = true) {
     let holder: LockHolder | undefined;
     try {

@@ -1,9 +1,11 @@
 import { join } from 'node:path';
 import { type Config, type ConfigValues, configHash, readConfigFile, resolveConfig } from '../config.js';
-import { usageError } from '../errors.js';
+import { inputError, usageError } from '../errors.js';
 import { readManifest } from '../files/manifest.js';
 import { runPaths } from '../files/run.js';
 import { pathExists } from '../io/exists.js';
+import { printable } from '../io/printable.js';
+import { shellWord } from '../io/shell.js';
 
 export interface RunRequest {
   /** A configuration file. */
@@ -33,6 +35,13 @@ export async function configureRun(request: RunRequest): Promise<{ config: Confi
     request.config ?? (resume && stored !== undefined && (await pathExists(stored)) ? stored : undefined);
   const file = path === undefined ? undefined : await readConfigFile(path);
   const data = flags.data ?? file?.values.data;
+  if (resume && !file && data === undefined) {
+    const run = printable(request.out!);
+    throw inputError(`${run} holds no run to continue.`, {
+      code: 'no-run',
+      suggestions: [`To begin one: sparselaw train --data DIR --out ${shellWord(run)}`],
+    });
+  }
   // A wrong type is resolveConfig's to report; without a corpus it says what is missing.
   const manifest = typeof data === 'string' ? await readManifest(data) : undefined;
   const config = resolveConfig({

@@ -1,8 +1,9 @@
-import { appendFile, mkdir, rm, writeFile } from 'node:fs/promises';
+import { appendFile, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { MetricsRow } from '../files/run.js';
 import { withFile } from '../io/file-error.js';
+import { makeFolder } from '../io/make-folder.js';
 import { fileVersionRecord, restartRecord, scalarsRecord } from '../io/tensorboard.js';
 
 const FOLDER = 'tensorboard';
@@ -32,7 +33,7 @@ export async function openTensorboard(run: string, fromStep: number): Promise<Te
   const path = join(folder, `events.out.tfevents.${Math.floor(now())}.${hostname()}.${process.pid}`);
   await withFile('write', path, async () => {
     if (fromStep === 0) await rm(folder, { recursive: true, force: true });
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     const restart = fromStep > 0 ? [restartRecord(now(), fromStep + 1)] : [];
     await writeFile(path, Buffer.concat([fileVersionRecord(now()), ...restart]));
   });

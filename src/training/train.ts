@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { setImmediate as yieldToEvents } from 'node:timers/promises';
 import { dropOldStates } from '../checkpoint/write.js';
 import { type Config, shapeOf } from '../config.js';
@@ -7,6 +7,7 @@ import { inputError } from '../errors.js';
 import { listCheckpoints, runPaths } from '../files/run.js';
 import { withFile } from '../io/file-error.js';
 import type { Lock } from '../io/lock.js';
+import { makeFolder } from '../io/make-folder.js';
 import { printable } from '../io/printable.js';
 import { initialParameters, parameterShapes } from '../model/parameters.js';
 import { checkpointSteps } from './checkpoint-schedule.js';
@@ -69,7 +70,7 @@ export async function train(config: Config, options: TrainOptions): Promise<Trai
   const { out, resume = false, dumpProgramDir } = options;
   // Before the lock, so that nothing is written into somebody else's folder.
   refuseOccupied(await inspectFolder(out), out, resume);
-  await withFile('write', out, () => mkdir(out, { recursive: true }));
+  await withFile('write', out, () => makeFolder(out));
   const lock = await lockRun(out);
   let data: TrainingData | undefined;
   let engine: Engine | undefined;
@@ -80,8 +81,6 @@ export async function train(config: Config, options: TrainOptions): Promise<Trai
     data = await openTrainingData(asked);
     if (content === 'run') await checkSameData(out, data.manifest.sha256);
     if (content === 'run' && (await isDone(out))) return await finishedResult(out, asked);
-    if (dumpProgramDir)
-      await withFile('write', dumpProgramDir, () => mkdir(dumpProgramDir, { recursive: true }));
     engine = await openEngine(asked.engine, {
       precision: asked.precision,
       deterministic: asked.deterministic,
@@ -90,10 +89,6 @@ export async function train(config: Config, options: TrainOptions): Promise<Trai
       devices: asked.devices ?? 'all',
       ...(dumpProgramDir ? { dumpProgramDir } : {}),
     });
-    if (dumpProgramDir && engine.name !== 'xla') {
-      const message = `The engine ${engine.name} has no program texts; ${dumpProgramDir} stays empty.`;
-      options.onEvent?.({ type: 'warning', message });
-    }
     // What was left to the machine is settled from here on.
     const settled: Config = {
       ...asked,

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
@@ -32,4 +32,14 @@ it('runs from text to report on wasm where pip is hidden, says so, and goes on w
   const second = await sparselaw(args, { env });
   expect(second.status).toBe(0);
   expect(second.stderr.match(/already there/g)?.length).toBe(10);
+});
+
+it('says what is in the way of its folder, status 3', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'sparselaw-demo-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const out = join(folder, 'file');
+  await writeFile(out, '');
+  const { status, stdout } = await sparselaw(['demo', '--out', out, '--engine', 'wasm', '--json']);
+  expect(status).toBe(3);
+  expect(JSON.parse(stdout).error.message).toBe(`Cannot write ${out}: something of that name is in the way.`);
 });

@@ -37,6 +37,12 @@ describe('usage errors', () => {
       ['fit', 'x.csv', '--drop-first', '1', '--drop-first', '2'],
       /Flag --drop-first can only be specified once/,
     ],
+    ['a missing flag', ['predict', 'fit.json'], /^(Error: )?Missing required flag --at\b/],
+    [
+      'a flag that needs another',
+      ['engine', 'bench', '--seconds', '1'],
+      /^(Error: )?All of the following must be provided when using --seconds: --tune/,
+    ],
     ['a second argument', ['fit', 'x.csv', 'extra'], /Unexpected argument: extra/],
   ];
   it.each(wrong)('exits 2 with one line for %s', async (_name, args, message) => {
@@ -50,6 +56,16 @@ describe('usage errors', () => {
     expect(Object.keys(error)).toEqual(['code', 'message', 'suggestions']);
     expect(error.message).toMatch(message);
   });
+});
+
+it('takes help as a command, too', async () => {
+  const [asCommand, asFlag] = await Promise.all([
+    sparselaw(['help', 'checkpoint', 'list']),
+    sparselaw(['checkpoint', 'list', '--help']),
+  ]);
+  expect(asCommand).toEqual(asFlag);
+  expect(asCommand).toMatchObject({ status: 0, stderr: '' });
+  expect(asCommand.stdout).toContain('USAGE');
 });
 
 it('exits 2 for a command that is none', async () => {

@@ -13,8 +13,9 @@ const tour = block('Tour');
 
 /** Sizes and files that show something there; a test needs only to see that each command works. */
 const SMALLER: [string, string][] = [
-  ['--tokens 200k', '--seq-len 32 --batch-tokens 512 --tokens 40k'],
-  ['log:20k..200k:6', 'log:5k..40k:6'],
+  ['--seq-len 64 --batch-tokens 1024', '--seq-len 32 --batch-tokens 512'],
+  ['--tokens 1M', '--tokens 40k'],
+  ['log:100k..1M:8', 'log:5k..40k:6'],
   ['--metric pplp --p 1', '--metric pplp --p 1 --tokens 2k --calibration-tokens 1k'],
   ['--p 1,5,10', '--p 5 --text short.txt'],
   ['piqa.jsonl', 'fixtures/downstream/tasks/piqa-style.jsonl'],

@@ -57,6 +57,16 @@ describe.skipIf(!existsSync(join(root, 'dist/commands/fit.js')))('fit and predic
     expect((await run('predict', 'nowhere.json', '--at', '1B')).status).toBe(3);
   });
 
+  it('predict says of a value that no share can have', async () => {
+    await run('fit', points, ...one, '--law', 'linear', '--out', 'linear.json');
+    const notes = async (at: string) =>
+      JSON.parse(
+        (await run('predict', 'linear.json', '--at', at, '--json')).stdout,
+      ).predictions[0].notes.join();
+    expect(await notes('100T')).toMatch(/is no activation_ratio, which lies between 0 and 1/);
+    expect(await notes('50B')).not.toMatch(/is no activation_ratio/);
+  });
+
   it('threads give the same numbers as one', async () => {
     const bootstrap = ['--law', 'convergent-power', '--bootstrap', '500', '--json', '-q'];
     const [alone, together] = await Promise.all([

@@ -20,6 +20,7 @@ import { readCsv } from '../../src/io/csv.js';
 import { readFloatTensors, writeSafetensors } from '../../src/io/safetensors.js';
 import type { Outcome } from '../cli/cli.js';
 import { sparselawHere } from '../cli/in-process.js';
+import { WITHOUT_PLUGIN } from '../engine/xla/with-xla.js';
 import { type SyntheticSizes, writeSyntheticLlama } from '../sparsity/synthetic-llama.js';
 
 const sparselaw = (...args: string[]) => sparselawHere(args);
@@ -107,6 +108,45 @@ describe('measure', () => {
     const refused = await sparselaw('measure', foreign, ...text2, ...QUICK, '--profile', 'neurons', '--json');
     expect(refused.status).toBe(2);
     expect(messageOf(refused)).toContain('Nowhere to write the profiles');
+  });
+
+  it.skipIf(WITHOUT_PLUGIN)('writes the texts of its programs with --dump-program', async () => {
+    const dumps = join(folder, 'programs/of/measure');
+    const { status } = await sparselaw(
+      ...[
+        'measure',
+        checkpoint,
+        '--metric',
+        'zero',
+        '--out',
+        join(folder, 'dumped'),
+        '--tokens',
+        '128',
+        '-q',
+      ],
+      ...['--engine', 'xla', '--device', 'cpu', '--dump-program', dumps],
+    );
+    expect(status).toBe(0);
+    const names = await readdir(dumps);
+    expect(names.length).toBeGreaterThan(0);
+    for (const name of names) expect(await readFile(join(dumps, name), 'utf8')).toMatch(/^module @/);
+  });
+
+  it('says where --dump-program cannot write, and with which engine it has no texts', async () => {
+    const dumpInto = (dir: string, ...flags: string[]) =>
+      sparselaw(
+        ...['measure', checkpoint, '--metric', 'zero', '--out', join(folder, 'undumped'), '--tokens', '128'],
+        ...['--engine', 'wasm', '--dump-program', dir, ...flags],
+      );
+    const refused = await dumpInto(join(checkpoint, 'config.json'), '--json');
+    expect([refused.status, messageOf(refused)]).toEqual([
+      3,
+      `Cannot write ${join(checkpoint, 'config.json')}: something of that name is in the way.`,
+    ]);
+    const empty = join(folder, 'empty');
+    const { status, stderr } = await dumpInto(empty);
+    expect(stderr.replace(/\s+(› +)?/g, ' ')).toContain('The engine wasm has no program texts;');
+    expect([status, await readdir(empty)]).toEqual([0, []]);
   });
 
   it('refuses a negative p with status 2 and a missing target with 3', async () => {

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -107,6 +107,16 @@ describe('sparselaw train', () => {
     expect([status, await readdir(join(folder, 'empty'))]).toEqual([0, []]);
   });
 
+  it('has nothing to continue where no run is, and says how to begin one', async () => {
+    const { status, stdout } = await inFolder(['train', '--resume', '--out', 'none', '--json']);
+    expect(status).toBe(3);
+    expect(JSON.parse(stdout).error).toMatchObject({
+      code: 'no-run',
+      message: 'none holds no run to continue.',
+      suggestions: ['To begin one: sparselaw train --data DIR --out none'],
+    });
+  });
+
   it('saves at the first Ctrl-C, exits 6 and prints a command that finishes the run', async () => {
     const child = spawn(process.execPath, [program, ...command('stopped', long, '--json')], { cwd: folder });
     let [stdout, stderr] = ['', ''];
@@ -165,6 +175,8 @@ describe('sparselaw checkpoint', () => {
       shape: { width: 8 },
       parent: '000000000000256',
     });
+    const ofRun = JSON.parse((await inFolder(['checkpoint', 'show', 'checked', '--json'])).stdout);
+    expect(ofRun).toEqual(show);
     expect((await inFolder(['checkpoint', 'verify', 'checked'])).status).toBe(0);
     const model = join(folder, last, 'model.safetensors');
     const bytes = await readFile(model);
@@ -176,5 +188,18 @@ describe('sparselaw checkpoint', () => {
       /model\.safetensors, tensor model\.norm\.weight/,
     );
     expect((await inFolder(['checkpoint', 'list', 'corpus'])).status).toBe(3);
+    // Under another name as well: what is damaged comes first.
+    await rename(join(folder, last), join(folder, 'renamed'));
+    const renamed = await inFolder(['checkpoint', 'verify', 'renamed', '--json']);
+    const { message, suggestions } = JSON.parse(renamed.stdout).error;
+    expect(message).toBe(
+      'renamed: model.safetensors, tensor model.norm.weight: was changed after it was written (and 1 more)',
+    );
+    expect(suggestions).toEqual(["renamed: the folder's name does not say 320 tokens"]);
+    await truncate(join(folder, 'renamed/model.safetensors'), 1000);
+    const cut = await inFolder(['checkpoint', 'verify', 'renamed', '--json']);
+    expect(JSON.parse(cut.stdout).error.message).toMatch(
+      /^\/\S*renamed\/model\.safetensors is not a whole safetensors file: /,
+    );
   });
 });

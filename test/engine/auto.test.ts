@@ -60,6 +60,15 @@ it('warns when a GPU stands idle, with why and what to do, but not when the CPU 
   expect(warnings).toHaveLength(1);
 });
 
+it('says what is in the way of xla where it runs on wasm, on machines that xla exists for', async () => {
+  const warnings: string[] = [];
+  const options = { onWarning: (message: string) => warnings.push(message) };
+  await openAuto(opener(['wasm cpu']).open, options, false, () => false);
+  expect(warnings).toEqual([]);
+  await openAuto(opener(['wasm cpu']).open, options, false, () => true);
+  expect(warnings).toEqual(['The engine wasm is much slower than xla. No xla for cpu. Try: get xla cpu']);
+});
+
 it('gives the first failure when nothing works, and lets bugs through', async () => {
   await expect(openAuto(opener([]).open, {}, false)).rejects.toMatchObject({ message: 'No xla for cpu.' });
   const bug = async () => {

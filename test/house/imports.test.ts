@@ -6,7 +6,7 @@ const root = resolve(import.meta.dirname, '../..');
 
 /** Rooms from the ground up: a room may import itself and any room on a lower floor. */
 const FLOORS: string[][] = [
-  ['errors', 'progress', 'random'],
+  ['errors', 'median', 'progress', 'random'],
   ['io', 'files'],
   ['engine'],
   ['laws', 'model', 'corpus'],

@@ -1,7 +1,8 @@
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { engineError } from '../../errors.js';
 import { sha256File } from '../../io/hash.js';
+import { makeFolder } from '../../io/make-folder.js';
 import { pipDownload } from './pip.js';
 import { downloadCommand, type PinnedWheel, type PluginRecipe } from './recipe.js';
 import { pluginFolder } from './store.js';
@@ -76,6 +77,6 @@ async function keep(recipe: PluginRecipe, wheel: PinnedWheel, scratch: string, p
       { code: 'hash-mismatch', suggestions: [`Download it again: ${downloadCommand(recipe, [wheel])}`] },
     );
   }
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   await rename(join(scratch, name!), path);
 }

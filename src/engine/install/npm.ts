@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { engineError } from '../../errors.js';
 import { sha256File } from '../../io/hash.js';
+import { makeFolder } from '../../io/make-folder.js';
 import type { PinnedArchive } from './recipe.js';
 
 /** File name that npm gives a package's archive. */
@@ -24,7 +25,7 @@ export async function npmDownload(
 ): Promise<string> {
   const name = `${archive.package}@${archive.version}`;
   const offline = `Or fetch it elsewhere (npm pack ${name}) and pass --from a folder with it and the wheel.`;
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   try {
     const args = ['pack', name, '--pack-destination', folder, '--ignore-scripts', '--silent'];
     // In a folder of its own: a package.json around the user's could change what npm does.
@@ -90,7 +91,7 @@ export async function unpackArchive(
     const safe = !name.startsWith('/') && !name.split('/').includes('..');
     if (REGULAR.has(String.fromCharCode(bytes[at + TYPE]!)) && safe && takes(name)) {
       const target = join(folder, name);
-      await mkdir(dirname(target), { recursive: true });
+      await makeFolder(dirname(target));
       await writeFile(target, bytes.subarray(start, start + size));
     }
     at = start + Math.ceil(size / BLOCK) * BLOCK;

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
-import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import { readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { engineError } from '../../errors.js';
+import { makeFolder } from '../../io/make-folder.js';
 import {
   downloadCommand,
   type PinnedWheel,
@@ -113,7 +114,7 @@ export async function pipDownload(
   folder: string,
   { signal, onBytes }: { signal?: AbortSignal; onBytes?: (done: number) => void } = {},
 ): Promise<void> {
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const requirements = join(folder, 'requirements.txt');
   await writeFile(requirements, requirementOf(wheel));
   const args = [

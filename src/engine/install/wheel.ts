@@ -1,10 +1,11 @@
 import { createReadStream, createWriteStream } from 'node:fs';
-import { chmod, type FileHandle, mkdir, open } from 'node:fs/promises';
+import { chmod, type FileHandle, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createInflateRaw } from 'node:zlib';
 import { engineError } from '../../errors.js';
+import { makeFolder } from '../../io/make-folder.js';
 
 /** Signatures and field offsets of the zip format (APPNOTE.TXT 4.3), which wheels are. */
 const END = { signature: 0x06054b50, size: 22, entries: 10, directorySize: 12, directoryAt: 16 } as const;
@@ -94,7 +95,7 @@ async function extract(file: FileHandle, path: string, entry: Entry, target: str
   }
   const start =
     entry.localAt + LOCAL.size + local.readUInt16LE(LOCAL.nameLength) + local.readUInt16LE(LOCAL.extraLength);
-  await mkdir(dirname(target), { recursive: true });
+  await makeFolder(dirname(target));
   const packed =
     entry.packedSize === 0
       ? Readable.from([])

@@ -1,8 +1,6 @@
 import type { NodeBackend } from './backend.js';
 import {
-  type Attributes,
   binary,
-  divided,
   free,
   type Handle,
   joined,
@@ -12,16 +10,13 @@ import {
   part,
   product,
   reduce,
-  reshaped,
   type Scope,
   transposed,
-  turned,
   unary,
 } from './scope.js';
 
 /** [B, T, H, D] ↔ [B, H, T, D] */
-const HEADS_FIRST = [0, 2, 1, 3];
-const HEADS = 1;
+export const HEADS_FIRST = [0, 2, 1, 3];
 const TIME = 2;
 
 /**
@@ -40,42 +35,46 @@ const BLOCKED_FROM = 256;
 /**
  * Attention of each head.
  * @param queries q·scale, heads first; @param keys, @param values also
- * @returns the mix, heads first, and each block's weights
+ * @returns the mix, heads first, and for each block its queries, the keys and values that they see, and their weights:
+ *   the gradient then cuts none of them again
  */
-function mix(scope: Scope, queries: Handle, keys: Handle, values: Handle): [Handle, ...Handle[]] {
-  const weights: Handle[] = [];
+export function mix(scope: Scope, queries: Handle, keys: Handle, values: Handle): [Handle, ...Handle[]] {
+  const kept: Handle[] = [];
   const mixes = blocksOf(queries.shape[TIME]!).map(([from, to]) => {
-    const [some, seen] = [cut(scope, queries, from, to), cut(scope, keys, 0, to)];
-    const scores = product(scope, some, seen, { b: true });
+    const some = cut(scope, queries, from, to);
+    const [seenKeys, seenValues] = [cut(scope, keys, 0, to), cut(scope, values, 0, to)];
+    const scores = product(scope, some, seenKeys, { b: true });
     const masked = binary(scope, 'AddV2', scores, bias(scope.backend, from, to));
     free(scope, scores);
-    weights.push(unary(scope, 'Softmax', masked));
+    const weights = unary(scope, 'Softmax', masked);
     free(scope, masked);
-    return product(scope, weights.at(-1)!, cut(scope, values, 0, to));
+    kept.push(some, seenKeys, seenValues, weights);
+    return product(scope, weights, seenValues);
   });
-  return [joined(scope, mixes, TIME), ...weights];
+  return [joined(scope, mixes, TIME), ...kept];
 }
 
 /**
  * `mix`'s gradient by queries, keys and values. Softmax's needs Σ_j dp_j·p_j of each row: that is Σ dy·y over the
  * head, a much smaller sum.
- * @param kept queries, keys, values and what `mix` returned
+ * @param kept what `mix` returned
  */
-function mixGradient(scope: Scope, kept: readonly Handle[], dMixed: Handle): [Handle, Handle, Handle] {
-  const [queries, keys, values, mixed, ...weights] = kept;
-  const length = queries!.shape[TIME]!;
+export function mixGradient(scope: Scope, kept: readonly Handle[], dMixed: Handle): [Handle, Handle, Handle] {
+  const [mixed, ...ofBlocks] = kept;
+  const length = dMixed.shape[TIME]!;
   const sums = reduce(scope, 'Sum', binary(scope, 'Mul', dMixed, mixed!), -1, true);
   const parts = blocksOf(length).map(([from, to], i) => {
-    const [some, dSome] = [cut(scope, queries!, from, to), cut(scope, dMixed, from, to)];
-    const dWeights = product(scope, dSome, cut(scope, values!, 0, to), { b: true });
+    const [some, seenKeys, seenValues, weights] = ofBlocks.slice(4 * i) as [Handle, Handle, Handle, Handle];
+    const dSome = cut(scope, dMixed, from, to);
+    const dWeights = product(scope, dSome, seenValues, { b: true });
     const centred = binary(scope, 'Sub', dWeights, cut(scope, sums, from, to));
     free(scope, dWeights);
-    const dScores = binary(scope, 'Mul', weights[i]!, centred);
+    const dScores = binary(scope, 'Mul', weights, centred);
     free(scope, centred);
-    const dQueries = product(scope, dScores, cut(scope, keys!, 0, to));
+    const dQueries = product(scope, dScores, seenKeys);
     const dKeys = padded(scope, product(scope, dScores, some, { a: true }), TIME, length);
     free(scope, dScores);
-    const dValues = padded(scope, product(scope, weights[i]!, dSome, { a: true }), TIME, length);
+    const dValues = padded(scope, product(scope, weights, dSome, { a: true }), TIME, length);
     return { dQueries, dKeys, dValues };
   });
   const total = (of: 'dKeys' | 'dValues') =>
@@ -88,12 +87,12 @@ function mixGradient(scope: Scope, kept: readonly Handle[], dMixed: Handle): [Ha
   return [dQueries, total('dKeys'), total('dValues')];
 }
 
-/** @returns y, and for the gradient q·scale, k, v heads first, and what `mix` returned */
+/** @returns y, and for the gradient what `mix` returned */
 export const maskedAttention: Kernel = (scope, { scale }, q, k, v) => {
   const queries = transposed(scope, binary(scope, 'Mul', q!, number(scope, scale!)), HEADS_FIRST);
   const [keys, values] = [k!, v!].map((x) => transposed(scope, x, HEADS_FIRST)) as [Handle, Handle];
-  const [mixed, ...weights] = mix(scope, queries, keys, values);
-  return [transposed(scope, mixed, HEADS_FIRST), queries, keys, values, mixed, ...weights];
+  const kept = mix(scope, queries, keys, values);
+  return [transposed(scope, kept[0], HEADS_FIRST), ...kept];
 };
 
 export const maskedAttentionGradient: Kernel = (scope, { scale }, ...all) => {
@@ -103,49 +102,6 @@ export const maskedAttentionGradient: Kernel = (scope, { scale }, ...all) => {
     transposed(scope, x, HEADS_FIRST),
   );
 };
-
-/**
- * From a layer's normalised x to what enters its output projection: one product gives queries, keys and values. They
- * part before queries and keys are turned: values would pass through those ops only to stay as they are.
- * @returns y, and for the gradient the three weights as one, then as `maskedAttention`
- */
-export const selfAttention: Kernel = (scope, attributes, x, ...weights) => {
-  const { tokens, width, heads, length, headDim, rows } = sizes(attributes, x!);
-  const together = joined(scope, weights, 0);
-  const projected = product(scope, x!, together, { b: true });
-  const apart = transposed(
-    scope,
-    reshaped(scope, projected, [rows, length, 3 * heads, headDim]),
-    HEADS_FIRST,
-  );
-  const [q, k, values] = divided(scope, apart, HEADS, 3);
-  free(scope, apart);
-  const tables = turningTables(scope.backend, attributes, headDim);
-  const queries = turned(scope, 1, q!, ...tables.queries);
-  const keys = turned(scope, 1, k!, ...tables.keys);
-  const [mixed, ...seen] = mix(scope, queries, keys, values!);
-  const y = reshaped(scope, transposed(scope, mixed, HEADS_FIRST), [tokens, width]);
-  return [y, together, queries, keys, values!, mixed, ...seen];
-};
-
-export const selfAttentionGradient: Kernel = (scope, attributes, x, ...rest) => {
-  const { tokens, width, heads, length, headDim, rows } = sizes(attributes, x!);
-  const [, , , together, ...kept] = rest;
-  const dy = reshaped(scope, kept.pop()!, [rows, length, heads, headDim]);
-  const [dQueries, dKeys, dValues] = mixGradient(scope, kept, transposed(scope, dy, HEADS_FIRST));
-  const tables = turningTables(scope.backend, attributes, headDim);
-  const dQ = turned(scope, -1, dQueries, ...tables.queries);
-  const dK = turned(scope, -1, dKeys, ...tables.keys);
-  const dApart = joined(scope, [dQ, dK, dValues], HEADS);
-  const dProjected = reshaped(scope, transposed(scope, dApart, HEADS_FIRST), [tokens, 3 * width]);
-  const dWeights = product(scope, dProjected, x!, { a: true });
-  return [product(scope, dProjected, together!), ...divided(scope, dWeights, 0, 3)];
-};
-
-function sizes({ length, heads }: Attributes, { shape }: Handle) {
-  const [tokens, width] = shape as [number, number];
-  return { tokens, width, heads: heads!, length: length!, headDim: width / heads!, rows: tokens / length! };
-}
 
 /** Positions `from` to `to`; the tensor itself where those are all. */
 const cut = (scope: Scope, x: Handle, from: number, to: number): Handle =>
@@ -170,47 +126,4 @@ function bias(backend: NodeBackend, from: number, to: number): Handle {
     biases.set(key, known);
   }
   return known;
-}
-
-type Tables = readonly [cos: Handle, sin: Handle];
-
-const turnings = new Map<string, { readonly queries: Tables; readonly keys: Tables }>();
-
-/**
- * [T, Dh] each, for `turned`: Llama's rotation by angles t·θ^(−2i/Dh) of keys, and of queries, which it also multiplies
- * by `scale`. Kept, as every layer and step takes the same.
- */
-function turningTables(backend: NodeBackend, { length, scale, theta }: Attributes, headDim: number) {
-  const key = [length, scale, theta, headDim].join();
-  const known = turnings.get(key);
-  if (known) return known;
-  const made = {
-    queries: turningTable(backend, length!, headDim, theta!, scale!),
-    keys: turningTable(backend, length!, headDim, theta!, 1),
-  };
-  turnings.set(key, made);
-  return made;
-}
-
-function turningTable(
-  { binding }: NodeBackend,
-  length: number,
-  headDim: number,
-  theta: number,
-  factor: number,
-): Tables {
-  const half = headDim / 2;
-  const cos = new Float32Array(length * headDim);
-  const sin = new Float32Array(cos.length);
-  for (let at = 0; at < cos.length; at++) {
-    const place = at % headDim;
-    const angle = Math.floor(at / headDim) * theta ** ((-2 * (place % half)) / headDim);
-    cos[at] = factor * Math.cos(angle);
-    sin[at] = (place < half ? -factor : factor) * Math.sin(angle);
-  }
-  const upload = (values: Float32Array): Handle => {
-    const [shape, dtype] = [[length, headDim], binding.TF_FLOAT];
-    return { id: binding.createTensor(shape, dtype, values), shape, dtype };
-  };
-  return [upload(cos), upload(sin)];
 }

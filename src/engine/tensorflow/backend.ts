@@ -10,6 +10,7 @@ export interface Binding {
   readonly TF_ATTR_TYPE: number;
   readonly TF_FLOAT: number;
   readonly TF_INT32: number;
+  readonly TF_COMPLEX64: number;
   createTensor(shape: readonly number[], dtype: number, values: Values): number;
   deleteTensor(id: number): void;
   executeOp(

@@ -1,10 +1,5 @@
 import { registerKernel, type TensorInfo } from '@tensorflow/tfjs-core';
-import {
-  maskedAttention,
-  maskedAttentionGradient,
-  selfAttention,
-  selfAttentionGradient,
-} from './attention-kernels.js';
+import { maskedAttention, maskedAttentionGradient } from './attention-kernels.js';
 import type { NodeBackend } from './backend.js';
 import {
   type Attributes,
@@ -15,10 +10,12 @@ import {
   ops,
   reduce,
   reshaped,
+  sumOfRows,
   turned,
   type,
   unary,
 } from './scope.js';
+import { selfAttention, selfAttentionGradient } from './self-attention-kernels.js';
 
 /**
  * Registers the kernels that `fused` asks for: forms with fewer passes over memory and fewer ops than what autodiff
@@ -39,7 +36,6 @@ export function registerFusedKernels(backendName: string): void {
 }
 
 const ROWS = -1;
-const COLUMNS = 0;
 
 /** @returns y, and for the gradient the normalised x and 1/√(mean(x²) + ε) */
 const rmsNorm: Kernel = (scope, { epsilon }, x, gain) => {
@@ -54,7 +50,7 @@ const rmsNormGradient: Kernel = (scope, _, _x, gain, normal, factor, dy) => {
   const dNormal = binary(scope, 'Mul', dy!, gain!);
   const along = reduce(scope, 'Mean', binary(scope, 'Mul', dNormal, normal!), ROWS, true);
   const across = binary(scope, 'Sub', dNormal, binary(scope, 'Mul', normal!, along));
-  const dGain = reduce(scope, 'Sum', binary(scope, 'Mul', dy!, normal!), COLUMNS, false);
+  const dGain = sumOfRows(scope, binary(scope, 'Mul', dy!, normal!));
   return [binary(scope, 'Mul', across, factor!), dGain];
 };
 

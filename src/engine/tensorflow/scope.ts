@@ -111,6 +111,10 @@ export const reduce = (scope: Scope, name: 'Sum' | 'Mean', x: Handle, axis: numb
     ],
   );
 
+/** The sum of a matrix's rows. TensorFlow's op for gradients of biases takes a quarter of Sum's time on a GPU. */
+export const sumOfRows = (scope: Scope, x: Handle): Handle =>
+  op(scope, 'BiasAddGrad', [x], [type(scope, 'T', x.dtype)]);
+
 /** Products of the last two axes; the leading ones broadcast. */
 export const product = (
   scope: Scope,
@@ -173,6 +177,22 @@ export function padded(scope: Scope, x: Handle, axis: number, length: number): H
 export function reshaped(scope: Scope, x: Handle, shape: readonly number[]): Handle {
   const attributes = [type(scope, 'T', x.dtype), type(scope, 'Tshape', scope.backend.binding.TF_INT32)];
   return op(scope, 'Reshape', [x, list(scope, shape)], attributes);
+}
+
+/** The same bytes as numbers of another type: pairs of the last axis become one complex number each, or the reverse. */
+export const recast = (scope: Scope, x: Handle, dtype: number): Handle =>
+  op(scope, 'Bitcast', [x], [type(scope, 'T', x.dtype), type(scope, 'type', dtype)]);
+
+/** Rows in the order that int32 `indices` give. */
+export function gathered(scope: Scope, x: Handle, indices: Handle): Handle {
+  const { TF_ATTR_INT, TF_INT32 } = scope.backend.binding;
+  const attributes = [
+    { name: 'batch_dims', type: TF_ATTR_INT, value: 0 },
+    type(scope, 'Tparams', x.dtype),
+    type(scope, 'Tindices', indices.dtype),
+    type(scope, 'Taxis', TF_INT32),
+  ];
+  return op(scope, 'GatherV2', [x, indices, integers(scope, [0], [])], attributes);
 }
 
 /** Equally long parts of an axis. */

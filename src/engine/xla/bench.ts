@@ -1,6 +1,7 @@
+import { median } from '../../median.js';
 import { benchmarkStep, type StepBenchmark } from '../bench-step.js';
 import type { PluginLocation } from '../install/index.js';
-import { benchmarkHost, type HostBenchmark, LEAF_COUNTS, median } from './host-bench.js';
+import { benchmarkHost, type HostBenchmark, LEAF_COUNTS } from './host-bench.js';
 import { xlaEngine } from './index.js';
 import { openPlugin } from './open.js';
 import type { PjrtClient, PjrtExecutable } from './pjrt/index.js';

@@ -55,22 +55,43 @@ const states = new WeakMap<object, CarriedState>();
 /** The carried state that a tree stands for. */
 export const carriedBy = (tree: TensorTree): CarriedState | undefined => states.get(tree);
 
+/** What may be done with a carried tree. */
+class Looking implements ProxyHandler<object> {
+  constructor(private readonly state: CarriedState) {}
+
+  get(_: object, key: PropertyKey): unknown {
+    return Reflect.get(this.state.look(), key);
+  }
+
+  has(_: object, key: PropertyKey): boolean {
+    return Reflect.has(this.state.look(), key);
+  }
+
+  ownKeys(): (string | symbol)[] {
+    return Reflect.ownKeys(this.state.look());
+  }
+
+  // A proxy may only show what its empty target could have: properties that can be redefined.
+  getOwnPropertyDescriptor(_: object, key: PropertyKey): PropertyDescriptor | undefined {
+    return Reflect.getOwnPropertyDescriptor(this.state.look(), key);
+  }
+
+  set(): boolean {
+    return false;
+  }
+
+  deleteProperty(): boolean {
+    return false;
+  }
+
+  defineProperty(): boolean {
+    return false;
+  }
+}
+
 /** A tree like any other, whose tensors are made when it is first looked into. */
 export function carriedTree(state: CarriedState): TensorTree {
-  const look = () => state.look() as object;
-  const tree = new Proxy(
-    {},
-    {
-      get: (_, key) => Reflect.get(look(), key),
-      has: (_, key) => Reflect.has(look(), key),
-      ownKeys: () => Reflect.ownKeys(look()),
-      // A proxy may only show what its empty target could have: properties that can be redefined.
-      getOwnPropertyDescriptor: (_, key) => Reflect.getOwnPropertyDescriptor(look(), key),
-      set: () => false,
-      deleteProperty: () => false,
-      defineProperty: () => false,
-    },
-  ) as TensorTree;
+  const tree = new Proxy({}, new Looking(state)) as TensorTree;
   states.set(tree, state);
   return tree;
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { add, mul, sum, type Tensor } from '@tensorflow/tfjs-core';
+import { median } from '../../median.js';
 import type { Engine, TensorTree } from '../engine.js';
 import { disposeTree } from '../tree.js';
 
@@ -42,8 +43,6 @@ function processorTime(): number | undefined {
     return undefined;
   }
 }
-
-export const median = (values: number[]) => [...values].sort((a, b) => a - b)[values.length >> 1]!;
 
 /** @param leaves tensors of the state */
 export async function benchmarkHost(engine: Engine, leaves: number): Promise<HostBenchmark> {

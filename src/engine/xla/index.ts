@@ -28,9 +28,11 @@ const NEVER_DEFAULT = -1000;
 function sharedBackend(): XlaBackend {
   const known = tfjs().findBackend(BACKEND) as unknown as XlaBackend | null;
   if (known) return known;
-  registerBackend(BACKEND, () => new XlaBackend(), NEVER_DEFAULT);
+  // One for good: where no backend is active, tfjs asks for it anew when a tensor is made outside of programs.
+  const backend = new XlaBackend();
+  registerBackend(BACKEND, () => backend, NEVER_DEFAULT);
   registerKernels();
-  return tfjs().findBackend(BACKEND) as unknown as XlaBackend;
+  return backend;
 }
 
 /**

@@ -14,9 +14,18 @@ export interface Cut {
 
 /**
  * Kernels of our own, by what they do in a network: norms with the residual sum before them; their gradients;
- * cross-entropy with its gradient; the squared norm of all gradients; copies of all weights in bfloat16.
+ * cross-entropy with its gradient; the squared norm of all gradients; copies of all weights in bfloat16; two products of
+ * one operand as one, with their gradients; sums of products as one, which takes no kernel of ours.
  */
-export const KERNEL_KINDS = ['norms', 'normGradients', 'losses', 'squares', 'casts'] as const;
+export const KERNEL_KINDS = [
+  'norms',
+  'normGradients',
+  'losses',
+  'squares',
+  'casts',
+  'pairs',
+  'sums',
+] as const;
 export type KernelKind = (typeof KERNEL_KINDS)[number];
 
 /** The cut for a kernel of a kind on operands of a shape; undefined where XLA's own is to be taken. */
@@ -32,10 +41,13 @@ export const STARTING_CUTS: Readonly<Record<KernelKind, Cut>> = {
   losses: { lanesAtOnce: 4096, rowsOfInstance: 1, warps: 8 },
   squares: { lanesAtOnce: 4096, rowsOfInstance: 4, warps: 8 },
   casts: { lanesAtOnce: 4096, rowsOfInstance: 1, warps: 8 },
+  pairs: { lanesAtOnce: 2048, rowsOfInstance: 1, warps: 4 },
+  // Nothing is cut.
+  sums: DEFAULT_CUT,
 };
 
 /** Kinds that pay on an H200 (reports/performance.md): taken where they are right, unless something else is asked for. */
-export const PROVEN_KINDS: readonly KernelKind[] = ['norms', 'normGradients', 'losses'];
+export const PROVEN_KINDS: readonly KernelKind[] = ['norms', 'normGradients', 'losses', 'squares', 'casts'];
 
 /** Kernels of these kinds, cut as they start. */
 export const kernelsOf =

@@ -2,14 +2,17 @@ import { createGraph, type Node } from './graph.js';
 import type { KernelKind } from './kernel-choice.js';
 import {
   add,
+  binary,
   broadcastTo,
   compare,
   convert,
+  dot,
   iota,
   multiply,
   reduce,
   reshape,
   scalarLike,
+  select,
   splatLike,
   subtract,
   unary,
@@ -97,6 +100,47 @@ const squares = (tensors: Node[]): Node[] => [
     .reduce(add),
 ];
 
+/** Columns of each of two products: no tile divides them. */
+const SIDE = 72;
+
+/** −1, 0 and 1, few of the last in weights: sums are exact in bfloat16 too. */
+const few = (type: TensorType, index: number) =>
+  Float32Array.from({ length: sizeOf(type.shape) }, (_, i) =>
+    index === 1 || index === 2 ? +(i % (4 + index) === 0) : (((i * 7) >> 1) % 3) - 1,
+  );
+
+const TO_SIDES = { lhsBatch: [], rhsBatch: [], lhsContracting: [1], rhsContracting: [1] };
+const FROM_SIDES = { ...TO_SIDES, rhsContracting: [0] };
+const OVER_ROWS = { ...FROM_SIDES, lhsContracting: [0] };
+
+const gradients = (x: Node, [a, b]: [Node, Node], [da, db]: [Node, Node]): Node[] => [
+  add(wide(dot(da, a, FROM_SIDES)), wide(dot(db, b, FROM_SIDES))),
+  wide(dot(da, x, OVER_ROWS)),
+  wide(dot(db, x, OVER_ROWS)),
+];
+
+/** Gradients by the operand and the weights of max(x·Aᵀ, 0) ⊙ x·Bᵀ, whose own is given. */
+function pair(given: Node[]): Node[] {
+  const [x, a, b, dy] = given.map((each) => convert(each, 'bf16')) as [Node, Node, Node, Node];
+  const [first, second] = [wide(dot(x, a, TO_SIDES)), wide(dot(x, b, TO_SIDES))];
+  const nothing = splatLike(first, 0);
+  const [da, db] = [
+    select(compare('GT', first, nothing), multiply(wide(dy), second), nothing),
+    multiply(wide(dy), binary('maximum', first, nothing)),
+  ].map((each) => convert(each, 'bf16')) as [Node, Node];
+  return gradients(x, [a, b], [da, db]);
+}
+
+/** Gradients by the operand and the weights of x·Aᵀ and x·Bᵀ, from −f and |g|. */
+function sum(given: Node[]): Node[] {
+  const [x, a, b, f, g] = given.map((each) => convert(each, 'bf16')) as [Node, Node, Node, Node, Node];
+  const [da, db] = [unary('negate', wide(f)), unary('abs', wide(g))].map((each) => convert(each, 'bf16')) as [
+    Node,
+    Node,
+  ];
+  return gradients(x, [a, b], [da, db]);
+}
+
 const PROBES: Readonly<Record<KernelKind, () => KernelProbe>> = {
   norms: () => probe([f32(ROWS, WIDTH), f32(WIDTH)], gainOr, [ROUNDED, 0], ([x, gain]) => norm(x!, gain!)),
   normGradients: () =>
@@ -119,6 +163,20 @@ const PROBES: Readonly<Record<KernelKind, () => KernelProbe>> = {
       ({ shape }, index) => Float32Array.from({ length: sizeOf(shape) }, (_, i) => Math.sin(i + index)),
       TENSORS.map(() => 0),
       (tensors) => tensors.map(narrowed),
+    ),
+  pairs: () =>
+    probe(
+      [f32(ROWS, WIDTH), f32(SIDE, WIDTH), f32(SIDE, WIDTH), f32(ROWS, SIDE)],
+      few,
+      [ROUNDED, 0, 0],
+      pair,
+    ),
+  sums: () =>
+    probe(
+      [f32(ROWS, WIDTH), f32(SIDE, WIDTH), f32(SIDE, WIDTH), f32(ROWS, SIDE), f32(ROWS, SIDE)],
+      few,
+      [ROUNDED, 0, 0],
+      sum,
     ),
 };
 

@@ -57,12 +57,17 @@ export function roundTo(value: number, element: ElementType): number {
   return element === 'i32' ? Math.trunc(value) | 0 : Math.trunc(value);
 }
 
+/** One number, and its bits. */
+const NUMBER = new Float32Array(1);
+const BITS = new Uint32Array(NUMBER.buffer);
+
 /** Nearest bfloat16, ties to even. */
 function toBfloat16(value: number): number {
   if (!Number.isFinite(value)) return value;
-  const bits = new Uint32Array(Float32Array.of(value).buffer)[0]!;
-  const rounded = bits + 0x7fff + ((bits >>> 16) & 1);
-  return new Float32Array(Uint32Array.of((rounded & 0xffff0000) >>> 0).buffer)[0]!;
+  NUMBER[0] = value;
+  const bits = BITS[0]!;
+  BITS[0] = (bits + 0x7fff + ((bits >>> 16) & 1)) & 0xffff0000;
+  return NUMBER[0];
 }
 
 /** A number as MLIR reads it back exactly: the shortest decimal that rounds to it; hexadecimal bits where none does. */

@@ -5,12 +5,11 @@ import { flatten, mapTree, replaceTensors } from '../tree.js';
 import type { DeviceValue, Fusions, XlaBackend } from './backend.js';
 import { CarriedState, carriedBy, carriedTree } from './carried.js';
 import { matchDonations } from './donation.js';
-import type { PjrtClient, PjrtExecutable, PjrtResults } from './pjrt/index.js';
+import { withOwnKernels } from './own-kernels.js';
+import type { PjrtClient, PjrtExecutable, PjrtInputs, PjrtResults } from './pjrt/index.js';
 import { axisOf, partOf, type Split, wholeOf } from './placement.js';
 import { toBfloat16 } from './precision.js';
-import { fuseRows } from './row-kernels.js';
 import { emitModule, type ProgramParameter, type ProgramResult } from './stablehlo.js';
-import { fuseTensors } from './tensor-kernels.js';
 import { type Leaf, type Traced, trace } from './trace.js';
 import { describeType, elementOf, type HostArray, sameShape, sameType, type TensorType } from './types.js';
 import { namingUnsupported } from './unsupported.js';
@@ -42,6 +41,17 @@ interface Compiled<Result> {
   readonly structure: Result;
   /** The part of the results that may be the next run's state as it is: under which key, and which of them. */
   readonly carried: CarriedRange | undefined;
+  /** Where there is one: the other arguments. */
+  readonly others: readonly Placed[];
+  /** Where there is one: the results by their keys. */
+  readonly parts: readonly ResultPart[];
+}
+
+interface ResultPart {
+  readonly key: string;
+  readonly tree: TensorTree;
+  /** The first of its results. */
+  readonly from: number;
 }
 
 interface CarriedRange {
@@ -62,6 +72,7 @@ export function createProgram<State extends TensorTree, Input extends TensorTree
   options: CompileOptions,
 ): Program<State, Input, Result> {
   let compiled: Promise<Compiled<Result>> | undefined;
+  let ready: Compiled<Result> | undefined;
   let disposed = false;
   const { backend, client, devices } = context;
   const { name, donate = false } = options;
@@ -69,23 +80,21 @@ export function createProgram<State extends TensorTree, Input extends TensorTree
     async run(state, input) {
       if (disposed) throw engineError(`${name} was run after it was disposed.`, { code: 'disposed-program' });
       compiled ??= compile(context, fn, options, state, input);
-      const program = await compiled;
-      const { executable, leaves, carried: range } = program;
+      ready ??= await compiled;
+      const program = ready;
+      const { executable, leaves } = program;
       const known = carriedBy(state);
       const carried = known?.owner === program && known.untouched ? known : undefined;
       const states = carried ? [] : flatten(state);
-      const tensors = [...states, ...flatten(input)];
+      const tensors = carried ? flatten(input) : [...states, ...flatten(input)];
       // What the program itself returned was compared with what it takes when it was compiled.
-      check(backend, name, carried ? leaves.slice(range!.count) : leaves, tensors);
-      const lent = await deviceValues(context, name, tensors);
+      check(backend, name, carried ? program.others : leaves, tensors);
+      const lent = onDevices(backend, tensors) ?? (await deviceValues(context, name, tensors));
       if (donate) requireSoleOwner(backend, name, leaves, states);
-      await client.room();
-      const rows = await executable.executeOnDevices(
-        Array.from({ length: devices }, (_, device) => ({
-          ...(carried && { carried: { results: carried.results[device]!, ...range! } }),
-          buffers: lent.values.map(({ buffers }) => buffers[device]!),
-        })),
-      );
+      const room = client.room();
+      if (room) await room;
+      const running = executable.executeOnDevices(inputsOf(program, devices, carried, lent.values));
+      const rows = running instanceof Promise ? await running : running;
       for (const { buffers } of lent.temporary) for (const buffer of buffers) buffer.dispose();
       carried?.consume();
       if (donate) for (const tensor of states) tensor.dispose();
@@ -101,51 +110,77 @@ export function createProgram<State extends TensorTree, Input extends TensorTree
   };
 }
 
+/** What each device takes. */
+function inputsOf(
+  { carried: range }: Compiled<TensorTree>,
+  devices: number,
+  carried: CarriedState | undefined,
+  values: readonly DeviceValue[],
+): PjrtInputs[] {
+  const inputs: PjrtInputs[] = [];
+  for (let device = 0; device < devices; device++) {
+    const buffers = values.map((value) => value.buffers[device]!);
+    if (!carried) inputs.push({ buffers });
+    else {
+      const { from, count } = range!;
+      inputs.push({ carried: { results: carried.results[device]!, from, count }, buffers });
+    }
+  }
+  return inputs;
+}
+
 /** The results of an execution as the tree that the function returns; a state of its own as one object. */
 function returned<Result extends TensorTree>(
   backend: XlaBackend,
   program: Compiled<Result>,
   rows: readonly PjrtResults[],
 ): Result {
-  const { results, structure, carried } = program;
+  const { results, structure, carried, parts } = program;
+  const tensorAt = (index: number): Tensor => {
+    const { whole, split } = results[index]!;
+    return backend.deviceTensor({ type: whole, buffers: rows.map((row) => row.at(index)), split });
+  };
   const tensorsFrom = <T extends TensorTree>(tree: T, from: number): T => {
     let next = from;
-    return replaceTensors(tree, () => {
-      const { whole, split } = results[next]!;
-      const buffers = rows.map((row) => row.at(next));
-      next += 1;
-      return backend.deviceTensor({ type: whole, buffers, split });
-    });
+    return replaceTensors(tree, () => tensorAt(next++));
   };
   if (!carried) return tensorsFrom(structure, 0);
   const tree: Record<string, TensorTree> = {};
-  let from = 0;
-  for (const [key, child] of Object.entries(structure as Record<string, TensorTree>)) {
-    const start = from;
-    const make = () => tensorsFrom(child, start);
-    const isCarried = key === carried.key;
-    tree[key] = isCarried ? carriedTree(new CarriedState(program, rows, make)) : make();
-    from += isCarried ? carried.count : flatten(child).length;
+  for (const { key, tree: part, from } of parts) {
+    tree[key] =
+      key === carried.key
+        ? carriedTree(new CarriedState(program, rows, () => tensorsFrom(part, from)))
+        : part instanceof Tensor
+          ? tensorAt(from)
+          : tensorsFrom(part, from);
   }
   return tree as Result;
 }
 
+/** A returned object by its keys; nothing for other trees. */
+function resultParts(structure: TensorTree): ResultPart[] {
+  if (structure instanceof Tensor || Array.isArray(structure)) return [];
+  let from = 0;
+  return Object.entries(structure).map(([key, tree]) => {
+    const part = { key, tree, from };
+    from += flatten(tree).length;
+    return part;
+  });
+}
+
 /** The tree among a function's results, next to others, that has the leaves of its donated state. */
 function carriedRange(
-  structure: TensorTree,
+  parts: readonly ResultPart[],
   states: readonly Placed[],
   results: readonly Placed[],
 ): CarriedRange | undefined {
-  if (structure instanceof Tensor || Array.isArray(structure)) return undefined;
-  let from = 0;
-  for (const [key, child] of Object.entries(structure)) {
-    const { length: count } = flatten(child);
+  for (const { key, tree, from } of parts) {
     const fits = states.every((leaf, i) => {
       const result = results[from + i];
       return result && sameType(leaf.type, result.type) && leaf.split === result.split;
     });
-    if (!(child instanceof Tensor) && count === states.length && fits) return { key, from, count };
-    from += count;
+    const { length: count } = flatten(tree);
+    if (!(tree instanceof Tensor) && count === states.length && fits) return { key, from, count };
   }
   return undefined;
 }
@@ -186,8 +221,10 @@ async function compile<State extends TensorTree, Input extends TensorTree, Resul
   };
   const executable = await client.compile(source, { replicas: devices });
   const { structure } = traced;
-  const carried = donate ? carriedRange(structure, stateLeaves, resultLeaves) : undefined;
-  return { executable, leaves, results: resultLeaves, structure, carried };
+  const parts = resultParts(structure);
+  const carried = donate ? carriedRange(parts, stateLeaves, resultLeaves) : undefined;
+  const others = leaves.slice(stateLeaves.length);
+  return { executable, leaves, results: resultLeaves, structure, carried, others, parts };
 }
 
 /** The recorded program in the arithmetic that was asked for, with the kernels of our own that its device takes. */
@@ -201,7 +238,7 @@ function lowered<Result extends TensorTree>(
     parameters: parameters.map(({ node }) => node),
     results: results.map(({ node }) => node),
   });
-  const fused = fusions?.kernels ? fuseTensors(fuseRows(narrow, fusions.kernels), fusions.kernels) : narrow;
+  const fused = fusions?.kernels ? withOwnKernels(narrow, fusions.kernels) : narrow;
   return {
     parameters: parameters.map(({ name }, i) => ({ name, node: fused.parameters[i]! })),
     results: results.map(({ name }, i) => ({ name, node: fused.results[i]! })),
@@ -285,6 +322,17 @@ interface Lent {
   readonly values: readonly DeviceValue[];
   /** Those of `values` that were uploaded for this execution alone. */
   readonly temporary: readonly DeviceValue[];
+}
+
+/** The device buffers behind tensors, if all have some. */
+function onDevices(backend: XlaBackend, tensors: readonly Tensor[]): Lent | undefined {
+  const values: DeviceValue[] = [];
+  for (const { dataId } of tensors) {
+    const value = backend.held(dataId);
+    if (value?.kind !== 'device') return undefined;
+    values.push(value);
+  }
+  return { values, temporary: [] };
 }
 
 /** The device buffers behind tensors; host values and tensors of other backends are uploaded. */

@@ -4,17 +4,10 @@ import type { CustomCall } from './operations.js';
 import { reduce, result } from './ops.js';
 import { allNodes } from './precision.js';
 import { type GraphProgram, rebuild } from './rebuild.js';
-import { splatOf } from './simplify.js';
-import {
-  isPointwise,
-  type KernelBuilder,
-  printKernel,
-  type RowCombiner,
-  type Space,
-  type Stored,
-} from './triton.js';
+import { evaluator, leavesOf } from './row-expressions.js';
+import { isPointwise, printKernel, type Space, type Stored } from './triton.js';
 import { tritonCall } from './triton-call.js';
-import { sameShape, type TensorType } from './types.js';
+import type { TensorType } from './types.js';
 
 /**
  * Norms and losses in one pass. XLA makes two kernels of a norm (and two of its gradient, three of a cross-entropy
@@ -50,11 +43,6 @@ const WIDEST = 4096;
 /** Fewer rows are no work for a whole device. */
 const FEWEST_ROWS = 512;
 
-const isFull = ({ type }: Node, { count, width }: Pick<Point, 'count' | 'width'>) =>
-  sameShape(type.shape, [count, width]);
-const isRow = ({ type: { shape } }: Node, count: number) =>
-  sameShape(shape, [count]) || sameShape(shape, [count, 1]);
-
 function kindOf({ operation, type, inputs: [x] }: Node): Kind | undefined {
   if (x?.type.element !== 'f32' || x.type.shape.length !== 2) return undefined;
   if (operation.op === 'convert') return type.element === 'bf16' ? 'block' : undefined;
@@ -63,50 +51,6 @@ function kindOf({ operation, type, inputs: [x] }: Node): Kind | undefined {
   if (operation.combiner === 'maximum') return alongRows ? 'rowMaximum' : undefined;
   if (operation.combiner !== 'add') return undefined;
   return alongRows ? 'rowSum' : 'columnSum';
-}
-
-/** 0, 1, 2 … as numbers of the columns, [1, D]. */
-function isNumbering({ operation, inputs, type }: Node, width: number): boolean {
-  if (type.element !== 'i32' || !sameShape(type.shape, [1, width])) return false;
-  return operation.op === 'reshape' ? isIota(inputs[0]!, 0) : isIota({ operation }, 1);
-}
-
-const isIota = ({ operation }: Pick<Node, 'operation'>, axis: number): boolean =>
-  operation.op === 'iota' && operation.axis === axis;
-
-/** The stored values under an expression of shape [N, D]; undefined where something else is in it. */
-function leavesOf(body: Node, dims: Pick<Point, 'count' | 'width'>): Map<Node, Space> | undefined {
-  const leaves = new Map<Node, Space>();
-  const seen = new Set<Node>();
-  const visit = (node: Node): boolean => {
-    if (seen.has(node) || splatOf(node) !== undefined) return true;
-    seen.add(node);
-    const { operation, inputs, type } = node;
-    if (isFull(node, dims)) {
-      if (operation.op === 'convert' && inputs[0]!.type.element === 'bf16') {
-        leaves.set(inputs[0]!, 'full');
-        return true;
-      }
-      if (operation.op === 'broadcast_in_dim') {
-        const [x] = inputs as [Node];
-        if (splatOf(x) !== undefined || isNumbering(x, dims.width)) return true;
-        if (isRow(x, dims.count) && operation.axes[0] === 0) return visit(x);
-        if (!sameShape(x.type.shape, [dims.width]) || operation.axes[0] !== 1 || x.type.element !== 'f32')
-          return false;
-        leaves.set(x, 'column');
-        return true;
-      }
-      return isPointwise(node) && inputs.every(visit);
-    }
-    if (!isRow(node, dims.count)) return false;
-    if (operation.op === 'reshape' && isRow(inputs[0]!, dims.count)) return visit(inputs[0]!);
-    if (operation.op === 'broadcast_in_dim' && isRow(inputs[0]!, dims.count)) return visit(inputs[0]!);
-    if (isPointwise(node)) return inputs.every(visit);
-    if (type.element !== 'f32' && type.element !== 'i32') return false;
-    leaves.set(node, 'row');
-    return true;
-  };
-  return visit(body) ? leaves : undefined;
 }
 
 function pointOf(node: Node): Point | undefined {
@@ -249,62 +193,6 @@ function kernelOf(group: Group, used: (node: Node) => boolean, cut: Cut): Kernel
     leaves: inputs.map(({ node }) => node),
     index: new Map(results.map(({ node }, i) => [node, i])),
   };
-}
-
-/** Names of values within one round of a kernel, each written once. */
-function evaluator(
-  build: KernelBuilder,
-  dims: { count: number; width: number },
-  own: ReadonlyMap<Node, Point>,
-  shared: ReadonlyMap<Node, string>,
-  inputOf: (node: Node) => { name: string; stored: Stored },
-) {
-  const names = new Map<Node, string>();
-  const once = (node: Node, make: () => string): string => {
-    const known = names.get(node);
-    if (known) return known;
-    const name = make();
-    names.set(node, name);
-    return name;
-  };
-  const full = (node: Node): string =>
-    once(node, () => {
-      const { operation, inputs } = node;
-      const value = splatOf(node);
-      if (value !== undefined) return build.constant(value, 'full');
-      const [x] = inputs as [Node];
-      if (operation.op === 'convert' && x.type.element === 'bf16') {
-        const point = own.get(x);
-        if (point) return build.rounded(full(point.body));
-        const { name, stored } = inputOf(x);
-        return build.load(name, 'full', stored);
-      }
-      if (operation.op === 'broadcast_in_dim') {
-        const scalar = splatOf(x);
-        if (scalar !== undefined) return build.constant(scalar, 'full');
-        if (isNumbering(x, dims.width)) return build.columns;
-        return isRow(x, dims.count) && operation.axes[0] === 0
-          ? build.spread(row(x), 'row', x.type.element === 'i32' ? 'i32' : 'f32')
-          : shared.get(x)!;
-      }
-      return build.pointwise(node, inputs.map(full), 'full');
-    });
-  const row = (node: Node): string =>
-    once(node, () => {
-      const value = splatOf(node);
-      if (value !== undefined) return build.constant(value, 'row');
-      const point = own.get(node);
-      const { operation, inputs } = node;
-      if (point && operation.op === 'reduce') {
-        return build.reduce(operation.combiner as RowCombiner, full(point.body), 'row');
-      }
-      const moves = operation.op === 'reshape' || operation.op === 'broadcast_in_dim';
-      if (moves && isRow(inputs[0]!, dims.count)) return row(inputs[0]!);
-      if (isPointwise(node)) return build.pointwise(node, inputs.map(row), 'row');
-      const { name, stored } = inputOf(node);
-      return build.load(name, 'row', stored);
-    });
-  return { full, row };
 }
 
 /** The program with such kernels in it. Programs with loops are left as they are. */

@@ -80,8 +80,9 @@ export interface KernelBuilder {
    * count nothing.
    */
   reduce(combiner: RowCombiner, value: string, into: 'row' | 'column'): string;
-  load(pointer: string, space: Space, stored: Stored): string;
-  store(pointer: string, value: string, space: Space, stored: Stored): void;
+  /** @param from the first column, where rows in memory are wider than the kernel's */
+  load(pointer: string, space: Space, stored: Stored, from?: number): string;
+  store(pointer: string, value: string, space: Space, stored: Stored, from?: number): void;
 }
 
 interface Shape {
@@ -94,11 +95,15 @@ interface Shape {
   readonly rowsOfInstance: number;
   /** Rounds whose operands are on their way at once. */
   readonly stages: number;
+  /** Columns of an instance, a power of two; by default all of them. Sums along and over rows need all. */
+  readonly tile?: number;
 }
 
 interface Pointer {
   readonly name: string;
   readonly stored: Stored;
+  /** Elements from a row to the next, where they are not the width. */
+  readonly stride?: number;
 }
 
 /**
@@ -117,7 +122,9 @@ export function printKernel(
   sums: readonly string[],
 ): string {
   const { count, width, rows, rowsOfInstance, stages } = shape;
-  const lanes = 2 ** Math.ceil(Math.log2(width));
+  const lanes = shape.tile ?? 2 ** Math.ceil(Math.log2(width));
+  const tiles = Math.ceil(width / lanes);
+  const strides = new Map(pointers.map((pointer) => [pointer.name, pointer.stride ?? width]));
   const lines: string[] = [];
   let next = 0;
   let indent = '    ';
@@ -133,7 +140,7 @@ export function printKernel(
   const tensor = (space: Space, element: string) => `tensor<${DIMS[space]}x${element}>`;
   const floats = (space: Space) => tensor(space, 'f32');
 
-  const wide = lanes !== width;
+  const wide = lanes * tiles !== width;
   const ragged = count % rowsOfInstance !== 0;
   const indices = (space: 'row' | 'column', length: number) =>
     value(`tt.make_range {end = ${length} : i32, start = 0 : i32} : ${tensor(space, 'i32')}`);
@@ -149,10 +156,23 @@ export function printKernel(
   };
 
   // What each space's elements are numbered and masked by; those of rows change with every round of the loop.
-  const offsets: Partial<Record<Space, string>> = {};
+  const offsets: Partial<Record<'row' | 'column', string>> = {};
   const masks: Partial<Record<Space, string>> = {};
+  /** Of elements in rows of a length in memory. */
+  const byStride = new Map<number, string>();
 
-  const columns = indices('column', lanes);
+  const program = value('tt.get_program_id x : i32');
+  let instance = program;
+  let columns = indices('column', lanes);
+  if (tiles > 1) {
+    const across = value(`arith.constant ${tiles} : i32`);
+    instance = value(`arith.divsi ${program}, ${across} : i32`);
+    const whole = value(`arith.muli ${instance}, ${across} : i32`);
+    const tile = value(`arith.subi ${program}, ${whole} : i32`);
+    const firstColumn = value(`arith.muli ${tile}, ${value(`arith.constant ${lanes} : i32`)} : i32`);
+    const starts = value(`tt.splat ${firstColumn} : i32 -> ${tensor('column', 'i32')}`);
+    columns = value(`arith.addi ${starts}, ${columns} : ${tensor('column', 'i32')}`);
+  }
   const columnsOfAll = spread(columns, 'column', 'i32');
 
   const build: KernelBuilder = {
@@ -203,8 +223,8 @@ export function printKernel(
         `"tt.reduce"(${counted}) <{axis = ${axis} : i32}> ({ ^bb0(%a: f32, %b: f32): %s = ${instruction} %a, %b : f32 tt.reduce.return %s : f32 }) : (${floats('full')}) -> ${floats(into)}`,
       );
     },
-    load(pointer, space, stored) {
-      const address = addresses(pointer, space, stored);
+    load(pointer, space, stored, from) {
+      const address = addresses(pointer, space, stored, from);
       const mask = masks[space];
       const nothing = stored === 'i32' ? '0' : '0.0';
       const other = mask && value(`arith.constant dense<${nothing}> : ${tensor(space, stored)}`);
@@ -214,18 +234,33 @@ export function printKernel(
         ? loaded
         : value(`arith.extf ${loaded} : ${tensor(space, stored)} to ${floats(space)}`);
     },
-    store(pointer, x, space, stored) {
+    store(pointer, x, space, stored, from) {
       const kept =
         stored !== 'bf16' ? x : value(`arith.truncf ${x} : ${floats(space)} to ${tensor(space, stored)}`);
       const mask = masks[space];
-      const address = addresses(pointer, space, stored);
+      const address = addresses(pointer, space, stored, from);
       line(`tt.store ${address}, ${kept}${mask ? `, ${mask}` : ''} : ${tensor(space, `!tt.ptr<${stored}>`)}`);
     },
   };
-  function addresses(pointer: string, space: Space, stored: Stored): string {
+  function addresses(pointer: string, space: Space, stored: Stored, from = 0): string {
     const type = tensor(space, `!tt.ptr<${stored}>`);
-    const base = value(`tt.splat ${pointer} : !tt.ptr<${stored}> -> ${type}`);
-    return value(`tt.addptr ${base}, ${offsets[space]} : ${type}, ${tensor(space, 'i32')}`);
+    const start =
+      from === 0
+        ? pointer
+        : value(`tt.addptr ${pointer}, ${value(`arith.constant ${from} : i32`)} : !tt.ptr<${stored}>, i32`);
+    const base = value(`tt.splat ${start} : !tt.ptr<${stored}> -> ${type}`);
+    const places = space === 'full' ? offsetsBy(strides.get(pointer)!) : offsets[space];
+    return value(`tt.addptr ${base}, ${places} : ${type}, ${tensor(space, 'i32')}`);
+  }
+  function offsetsBy(stride: number): string {
+    const known = byStride.get(stride);
+    if (known) return known;
+    const scaled = value(`arith.muli ${offsets.row}, ${splatIndex(stride, 'row')} : ${tensor('row', 'i32')}`);
+    const places = value(
+      `arith.addi ${spread(scaled, 'row', 'i32')}, ${columnsOfAll} : ${tensor('full', 'i32')}`,
+    );
+    byStride.set(stride, places);
+    return places;
   }
 
   offsets.column = columns;
@@ -236,7 +271,6 @@ export function printKernel(
   }
   const columnMask = masks.column && spread(masks.column, 'column', 'i1');
   const rowRange = indices('row', rows);
-  const instance = value('tt.get_program_id x : i32');
   const first = value(`arith.muli ${instance}, ${value(`arith.constant ${rowsOfInstance} : i32`)} : i32`);
   before(build);
 
@@ -244,10 +278,7 @@ export function printKernel(
     const starts = value(`tt.splat ${start} : i32 -> ${tensor('row', 'i32')}`);
     const numbers = value(`arith.addi ${starts}, ${rowRange} : ${tensor('row', 'i32')}`);
     offsets.row = numbers;
-    const scaled = value(`arith.muli ${numbers}, ${splatIndex(width, 'row')} : ${tensor('row', 'i32')}`);
-    offsets.full = value(
-      `arith.addi ${spread(scaled, 'row', 'i32')}, ${columnsOfAll} : ${tensor('full', 'i32')}`,
-    );
+    byStride.clear();
     masks.full = columnMask;
     if (ragged) {
       masks.row = value(`arith.cmpi slt, ${numbers}, ${splatIndex(count, 'row')} : ${tensor('row', 'i32')}`);

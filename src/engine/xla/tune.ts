@@ -25,8 +25,15 @@ export const CANDIDATES: Readonly<Record<KernelKind, readonly Cut[]>> = {
     { ...STARTING_CUTS.losses, warps: 4 },
     { ...STARTING_CUTS.losses, warps: 16 },
   ],
-  squares: [STARTING_CUTS.squares, { lanesAtOnce: 8192, rowsOfInstance: 4, warps: 8 }],
-  casts: [STARTING_CUTS.casts, { lanesAtOnce: 2048, rowsOfInstance: 1, warps: 4 }],
+  // An instance finds its tensor by hundreds of instructions where there are a hundred: to be shared by many elements.
+  squares: [STARTING_CUTS.squares, { lanesAtOnce: 4096, rowsOfInstance: 16, warps: 8 }],
+  casts: [STARTING_CUTS.casts, { lanesAtOnce: 16_384, rowsOfInstance: 1, warps: 8 }],
+  pairs: [
+    STARTING_CUTS.pairs,
+    { lanesAtOnce: 1024, rowsOfInstance: 1, warps: 4 },
+    { lanesAtOnce: 4096, rowsOfInstance: 1, warps: 8 },
+  ],
+  sums: [STARTING_CUTS.sums],
 };
 
 export interface Trial {

@@ -16,7 +16,10 @@ export function toDevices(
   type: TensorType,
   split?: Split,
 ): DeviceValue {
-  const along = devices === 1 ? undefined : split;
+  if (devices === 1) {
+    return { type, buffers: [client.upload(values, type.element, type.shape, 0)], split: undefined };
+  }
+  const along = split;
   const { element, shape } = partOf(type, along, devices);
   const parts = along === undefined ? undefined : cutValues(values, type.shape, along, devices);
   const buffers = Array.from({ length: devices }, (_, device) =>

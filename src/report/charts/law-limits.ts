@@ -141,7 +141,8 @@ export function lawLimits({ name, y, rows, series }: LawLimitsInput): Chart {
               type: 'nominal',
               title: null,
               legend: {
-                columns: 2,
+                // On a phone two would be cut off.
+                columns: { expr: 'width < 360 ? 1 : 2' },
                 labelLimit: 220,
                 symbolFillColor: UI_COLORS.muted.light,
                 symbolOpacity: 1,

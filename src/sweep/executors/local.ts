@@ -1,8 +1,9 @@
-import { mkdir, open, readFile } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { EXIT, inputError } from '../../errors.js';
 import { withFile } from '../../io/file-error.js';
 import { clearDeadLock, lockHolder, takeLock } from '../../io/lock.js';
+import { makeFolder } from '../../io/make-folder.js';
 import { printable } from '../../io/printable.js';
 import { type ChildEnd, runChild } from '../child.js';
 import { sweepPaths } from '../paths.js';
@@ -63,8 +64,8 @@ async function runOne(
   const paths = sweepPaths(folder);
   const { prefix, env } = keepTo(share);
   const log = await withFile('write', paths.log(id), async () => {
-    await mkdir(paths.logs, { recursive: true });
-    await mkdir(paths.statuses, { recursive: true });
+    await makeFolder(paths.logs);
+    await makeFolder(paths.statuses);
     return open(paths.log(id), 'a');
   });
   try {

@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process';
-import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { engineError } from '../../errors.js';
 import { writeFileAtomic } from '../../io/atomic.js';
 import { withFile } from '../../io/file-error.js';
+import { makeFolder } from '../../io/make-folder.js';
 import { printable } from '../../io/printable.js';
 import { finishCommands } from '../finish.js';
 import { sweepPaths } from '../paths.js';
@@ -40,7 +40,7 @@ export async function submitToSlurm(
   const root = resolve(folder);
   const paths = sweepPaths(root);
   const slurm = throttle === undefined ? sweep.slurm : { ...sweep.slurm, throttle };
-  await withFile('write', paths.logs, () => mkdir(paths.logs, { recursive: true }));
+  await withFile('write', paths.logs, () => makeFolder(paths.logs));
   const stamp = new Date().toISOString().replace(/[-:]|\.\d+/g, '');
   const common = { cwd: sweep.folder, slurm, program };
   const stages: Stage[] = sweep.measure.length > 0 ? ['train', 'measure'] : ['train'];

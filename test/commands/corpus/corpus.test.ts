@@ -63,7 +63,7 @@ describe('corpus build and show', () => {
 
   it.each([
     ['no text', ['--out', 'x'], 2, /Missing 1 required arg/],
-    ['no --out', [VALID], 2, /Missing required flag out/],
+    ['no --out', [VALID], 2, /Missing required flag --out/],
     [
       'a vocabulary too small',
       [VALID, '--out', 'x', '--vocab-size', '100'],

@@ -113,7 +113,7 @@ describe.skipIf(WITHOUT_PLUGIN).each(COUNTS)('the XLA engine on %i devices', (de
       expect(Math.abs(product![i]! / exact - 1)).toBeLessThan(2 ** -7);
     }
     const text = await readFile(join(dumps, 'summing-narrow.mlir'), 'utf8');
-    const types = [...text.matchAll(/stablehlo\.all_reduce"\([^]*?\}\) : \(([^)]*)\)/g)].map(
+    const types = [...text.matchAll(/stablehlo\.all_reduce"\([\s\S]*?\}\) : \(([^)]*)\)/g)].map(
       ([, type]) => type,
     );
     expect(types.toSorted()).toEqual(['tensor<2x2xbf16>', 'tensor<2xf32>']);

@@ -30,6 +30,7 @@ const UNARY: Record<string, (x: number) => number> = {
   optimization_barrier: (x) => x,
   rsqrt: (x) => 1 / Math.sqrt(x),
   sqrt: Math.sqrt,
+  tanh: Math.tanh,
 };
 
 const BINARY: Record<string, (a: number, b: number) => number> = {
@@ -98,16 +99,26 @@ function compute(
       });
     }
     case 'concatenate': {
-      if (shape.length !== 1) throw new Error('only vectors are joined here');
-      return filled((i) => {
-        let at = i;
-        for (const [part] of operands) {
-          if (at < part!.length) return part![at]!;
-          at -= part!.length;
+      const joined = new Float64Array(sizeOf(shape));
+      let at = 0;
+      while (at < joined.length) {
+        for (const [k, [part]] of operands.entries()) {
+          const length = sizeOf(inputs[k]!.type.shape.slice(operation.axis));
+          const from = (at / sizeOf(shape.slice(operation.axis))) | 0;
+          joined.set(part!.subarray(from * length, (from + 1) * length), at);
+          at += length;
         }
-        return Number.NaN;
-      });
+      }
+      return [joined];
     }
+    case 'slice': {
+      const [from, steps] = [inputs[0]!.type.shape, operation.strides];
+      if (shape.length !== 2 || steps.some((step) => step !== 1)) throw new Error('matrices alone');
+      const [top, left] = operation.start as [number, number];
+      return filled((i) => a[(top + ((i / shape[1]!) | 0)) * from[1]! + left + (i % shape[1]!)]!);
+    }
+    case 'dot_general':
+      return [product(operation, inputs, a, b).map((x) => roundTo(x, element))];
     case 'reduce':
       return reduced(operation, inputs[0]!.type.shape, a, shape);
     case 'custom_call':
@@ -121,6 +132,30 @@ function compute(
   const binary = BINARY[operation.op];
   if (!binary) throw new Error(`not evaluated here: ${operation.op}`);
   return filled((i) => binary(a[i]!, b[i]!));
+}
+
+/** Of two matrices; sums in double. */
+function product(
+  { lhsBatch, lhsContracting, rhsContracting }: Extract<Operation, { op: 'dot_general' }>,
+  inputs: readonly Node[],
+  a: Memory,
+  b: Memory,
+): Memory {
+  const [left, right] = inputs.map(({ type }) => type.shape) as [readonly number[], readonly number[]];
+  if (left.length !== 2 || right.length !== 2 || lhsBatch.length > 0) throw new Error('matrices alone');
+  // How far a row (or column) is from the next, and an element of the sum.
+  const steps = ([_, columns]: readonly number[], along: number) =>
+    along === 1 ? [columns!, 1] : [1, columns!];
+  const [row, inRow] = steps(left, lhsContracting[0]!) as [number, number];
+  const [column, inColumn] = steps(right, rhsContracting[0]!) as [number, number];
+  const [rows, columns] = [left[1 - lhsContracting[0]!]!, right[1 - rhsContracting[0]!]!];
+  const length = left[lhsContracting[0]!]!;
+  return fillMemory(rows * columns, (i) => {
+    const [from, to] = [Math.floor(i / columns) * row, (i % columns) * column];
+    let sum = 0;
+    for (let k = 0; k < length; k++) sum += a[from + k * inRow]! * b[to + k * inColumn]!;
+    return sum;
+  });
 }
 
 /** Sums in double, so that the reference has no order of its own. */

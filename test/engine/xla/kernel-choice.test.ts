@@ -2,20 +2,20 @@ import { describe, expect, it } from 'vitest';
 import {
   KERNEL_KINDS,
   kernelsOf,
-  PROVEN_KINDS,
   requestedKinds,
   STARTING_CUTS,
 } from '../../../src/engine/xla/kernel-choice.js';
 
 describe('the choice of kernels', () => {
-  it('takes those that a device has shown to pay, unless something else is asked for', () => {
-    expect(requestedKinds({})).toBeUndefined();
-    expect(PROVEN_KINDS).toEqual(['norms', 'normGradients', 'losses']);
-    const choose = kernelsOf(PROVEN_KINDS);
-    expect(KERNEL_KINDS.filter((kind) => choose(kind, [16_384, 768]))).toEqual(PROVEN_KINDS);
+  it('takes the kinds that it is given, and no others', () => {
+    for (const kinds of [KERNEL_KINDS, ['norms', 'casts'] as const, []]) {
+      const choose = kernelsOf(kinds);
+      expect(KERNEL_KINDS.filter((kind) => choose(kind, [16_384, 768]))).toEqual(kinds);
+    }
   });
 
   it('takes what SPARSELAW_KERNELS names', () => {
+    expect(requestedKinds({})).toBeUndefined();
     expect(requestedKinds({ SPARSELAW_KERNELS: '0' })).toEqual([]);
     expect(requestedKinds({ SPARSELAW_KERNELS: 'losses,casts' })).toEqual(['losses', 'casts']);
     expect(() => requestedKinds({ SPARSELAW_KERNELS: 'losses,norm' })).toThrow(

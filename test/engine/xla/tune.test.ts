@@ -5,10 +5,12 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   type Cut,
   DEFAULT_CUT,
+  KERNEL_KINDS,
   type KernelChoice,
   type KernelKind,
   kernelsOf,
   PROVEN_KINDS,
+  STARTING_CUTS,
 } from '../../../src/engine/xla/kernel-choice.js';
 import {
   choiceOf,
@@ -25,6 +27,8 @@ const CANDIDATES = {
   losses: [cut(1), cut(4)],
   squares: [cut(1)],
   casts: [cut(1), cut(2)],
+  pairs: [cut(1)],
+  sums: [cut(1)],
 };
 
 /** A device on which a step takes 100 ms and each kernel saves so many: by its kind and warps. */
@@ -84,7 +88,7 @@ describe('the table of kernels that pay', () => {
       { kind: 'losses', cut: cut(4), milliseconds: 7, without: 8 },
     ],
   } as const;
-  const usual = kernelsOf(PROVEN_KINDS);
+  const usual = kernelsOf(['norms', 'losses']);
   let folder: string;
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'kernel-table-'));
@@ -102,6 +106,14 @@ describe('the table of kernels that pay', () => {
     expect(choose('norms', [1024, 64])).toBeUndefined();
     expect(choose('norms', [2048, 64])).toEqual(DEFAULT_CUT);
     expect(choose('squares', [2048])).toBeUndefined();
+  });
+
+  it('is not needed for any kind that is right', () => {
+    const choose = usualChoice(KERNEL_KINDS, undefined, undefined);
+    expect(KERNEL_KINDS.filter((kind) => choose(kind, [1]))).toEqual(PROVEN_KINDS);
+    for (const kind of PROVEN_KINDS) expect(choose(kind, [1])).toEqual(STARTING_CUTS[kind]);
+    const but = usualChoice(['norms', 'casts'], undefined, undefined);
+    expect(KERNEL_KINDS.filter((kind) => but(kind, [1]))).toEqual(['norms', 'casts']);
   });
 
   it('has no say over kinds that are wrong, nor over those that are asked for', async () => {

@@ -11,6 +11,7 @@ import {
 } from './layouts.js';
 import {
   addressOf,
+  callForEach,
   copyText,
   copyWords,
   functionAt,
@@ -25,13 +26,21 @@ export interface Call<Name extends FunctionName> {
   get(field: FieldOf<Name>): bigint;
   /** The low 32 bits of a field, for C's int and bool. */
   getInt(field: FieldOf<Name>): number;
-  /** Calls on this thread. `doing` completes "XLA failed …" should the plugin refuse. */
-  run(doing: string): Call<Name>;
-  /** Calls once for each address in the list that is not 0, written into a field. */
-  runEach(field: FieldOf<Name>, addresses: BigUint64Array, doing: string): void;
+  /** The struct itself, for calls made at every step: fields are read and written at their `word`. */
+  readonly words: BigUint64Array;
+  word(field: FieldOf<Name>): number;
+  /** Calls on this thread. */
+  run(doing: Doing): Call<Name>;
   /** Calls on a thread of Node's pool: the event loop goes on. */
-  runAsync(doing: string): Promise<Call<Name>>;
+  runAsync(doing: Doing): Promise<Call<Name>>;
+  /** The same for those who need no promise. */
+  start(doing: Doing, done: (failure?: Error) => void): void;
+  /** Calls once for each of `count` structs like this one that lie side by side; refusals go unseen. */
+  startEach(structs: BigUint64Array, count: number, done: () => void): void;
 }
+
+/** Completes "XLA failed …" should the plugin refuse. */
+export type Doing = string | (() => string);
 
 export interface PluginApi {
   readonly path: string;
@@ -41,8 +50,8 @@ export interface PluginApi {
   /** Whether the plugin's table holds a function. */
   has(name: FunctionName): boolean;
   prepare<Name extends FunctionName>(name: Name, fields?: Partial<Record<FieldOf<Name>, Word>>): Call<Name>;
-  /** Turns an address of a `PJRT_Error` into an error and frees it. */
-  failure(error: bigint, doing: string): Error;
+  /** How many asynchronous calls have come back: the event loop has had as many turns. */
+  readonly turns: number;
 }
 
 type Functions = Partial<Record<FunctionName, NativeFunction>>;
@@ -90,76 +99,120 @@ function readTable(path: string, table: bigint): { functions: Functions; minor: 
   return { functions, minor };
 }
 
-function createApi(path: string, functions: Functions, minor: number): PluginApi {
-  const readError = (error: bigint): { code: number; text: string } => {
-    const message = prepare('Error_Message', { error });
-    functions.Error_Message!(message.bytes);
-    const code = prepare('Error_GetCode', { error });
-    functions.Error_GetCode!(code.bytes);
-    const text = copyText(message.get('message'), Number(message.get('messageSize')));
-    functions.Error_Destroy!(prepare('Error_Destroy', { error }).bytes);
-    return { code: code.getInt('code'), text };
-  };
-  const failure = (error: bigint, doing: string) => {
-    const { code, text } = readError(error);
-    return pluginFailure(code, text, doing);
-  };
+/** What the calls of one plugin share. */
+interface Shared {
+  readonly functions: Functions;
+  /** Turns an address of a `PJRT_Error` into an error and frees it. */
+  failure(error: bigint, doing: string): Error;
+  /** For a function that the plugin does not have. */
+  missing(name: FunctionName): Error;
+  /** How many asynchronous calls have come back. */
+  turns: number;
+}
 
+const inWords = (doing: Doing): string => (typeof doing === 'string' ? doing : doing());
+
+class PreparedCall {
+  readonly words: BigUint64Array;
+  readonly #shared: Shared;
+  readonly #name: FunctionName;
+  readonly #address: number;
+  /** Memory whose address is in the struct must live as long as the struct. */
+  readonly #held: Record<string, ArrayBufferView | undefined> = {};
+
+  constructor(shared: Shared, name: FunctionName) {
+    const { size } = LAYOUTS[name];
+    this.words = new BigUint64Array(size / 8);
+    this.words[0] = BigInt(size);
+    this.#shared = shared;
+    this.#name = name;
+    this.#address = Number(addressOf(this.words));
+  }
+
+  #native(): NativeFunction {
+    const native = this.#shared.functions[this.#name];
+    if (native) return native;
+    throw this.#shared.missing(this.#name);
+  }
+
+  word(field: string): number {
+    return LAYOUTS[this.#name].fields[field]! / 8;
+  }
+
+  set(field: string, value: Word): this {
+    const isMemory = typeof value === 'object';
+    this.#held[field] = isMemory ? value : undefined;
+    this.words[this.word(field)] = isMemory ? addressOf(value) : BigInt(value);
+    return this;
+  }
+
+  get(field: string): bigint {
+    return this.words[this.word(field)]!;
+  }
+
+  getInt(field: string): number {
+    return Number(BigInt.asIntN(32, this.get(field)));
+  }
+
+  run(doing: Doing): this {
+    const error = this.#native().call(this.#address);
+    if (error) throw this.#shared.failure(BigInt(error), inWords(doing));
+    return this;
+  }
+
+  /** For the functions that answer nothing. */
+  tell(): this {
+    this.#native().call(this.#address);
+    return this;
+  }
+
+  start(doing: Doing, done: (failure?: Error) => void): void {
+    const shared = this.#shared;
+    this.#native().call.async(this.#address, (thrown, error) => {
+      shared.turns += 1;
+      if (thrown) done(thrown as Error);
+      else if (error) done(shared.failure(BigInt(error), inWords(doing)));
+      else done();
+    });
+  }
+
+  runAsync(doing: Doing): Promise<this> {
+    return new Promise((resolve, reject) => {
+      this.start(doing, (failure) => (failure ? reject(failure) : resolve(this)));
+    });
+  }
+
+  startEach(structs: BigUint64Array, count: number, done: () => void): void {
+    const shared = this.#shared;
+    callForEach(this.#native(), Number(addressOf(structs)), count, this.words.byteLength, () => {
+      shared.turns += 1;
+      // Named here, the structs live until now.
+      if (structs) done();
+    });
+  }
+}
+
+function createApi(path: string, functions: Functions, minor: number): PluginApi {
   function prepare<Name extends FunctionName>(name: Name, fields: Partial<Record<string, Word>> = {}) {
-    const { size, fields: offsets } = LAYOUTS[name];
-    const words = new BigUint64Array(size / 8);
-    const bytes = new Uint8Array(words.buffer);
-    words[0] = BigInt(size);
-    // Memory whose address is in the struct must live as long as the struct.
-    const held: Partial<Record<string, Word>> = {};
-    const native = functions[name];
-    const called = (): NativeFunction => {
-      if (native) return native;
-      throw engineError(`PJRT_${name} is missing in ${basename(path)} (PJRT 0.${minor}).`, {
-        code: 'plugin-unimplemented',
-      });
-    };
-    const call = {
-      bytes,
-      set(field: string, value: Word) {
-        const at = offsets[field]! / 8;
-        if (typeof value === 'object') {
-          held[field] = value;
-          words[at] = addressOf(value);
-        } else {
-          words[at] = BigInt(value);
-        }
-        return call;
-      },
-      get: (field: string) => words[offsets[field]! / 8]!,
-      getInt: (field: string) => Number(BigInt.asIntN(32, words[offsets[field]! / 8]!)),
-      run(doing: string) {
-        const error = called()(bytes);
-        if (error) throw failure(error, doing);
-        return call;
-      },
-      runEach(field: string, addresses: BigUint64Array, doing: string) {
-        const at = offsets[field]! / 8;
-        const native = called();
-        for (let index = 0; index < addresses.length; index++) {
-          if (addresses[index] === 0n) continue;
-          words[at] = addresses[index]!;
-          const error = native(bytes);
-          if (error) throw failure(error, doing);
-        }
-      },
-      runAsync: (doing: string) =>
-        new Promise<typeof call>((resolve, reject) => {
-          called().async(bytes, (thrown, error) => {
-            if (thrown) reject(thrown as Error);
-            else if (error) reject(failure(error, doing));
-            else resolve(call);
-          });
-        }),
-    };
+    const call = new PreparedCall(shared, name);
     for (const field in fields) call.set(field, fields[field]!);
     return call;
   }
+  const shared: Shared = {
+    functions,
+    failure(error, doing) {
+      const message = prepare('Error_Message', { error }).tell();
+      const text = copyText(message.get('message'), Number(message.get('messageSize')));
+      const code = prepare('Error_GetCode', { error }).tell().getInt('code');
+      prepare('Error_Destroy', { error }).tell();
+      return pluginFailure(code, text, doing);
+    },
+    missing: (name) =>
+      engineError(`PJRT_${name} is missing in ${basename(path)} (PJRT 0.${minor}).`, {
+        code: 'plugin-unimplemented',
+      }),
+    turns: 0,
+  };
 
   return {
     path,
@@ -167,7 +220,9 @@ function createApi(path: string, functions: Functions, minor: number): PluginApi
     minor,
     has: (name) => functions[name] !== undefined,
     prepare: prepare as PluginApi['prepare'],
-    failure,
+    get turns() {
+      return shared.turns;
+    },
   };
 }
 

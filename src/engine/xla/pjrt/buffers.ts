@@ -1,5 +1,5 @@
 import { engineError } from '../../../errors.js';
-import type { PluginApi } from './api.js';
+import type { Doing, PluginApi } from './api.js';
 import {
   byteLengthOf,
   checkValues,
@@ -10,6 +10,8 @@ import {
 } from './element-types.js';
 import type { EventWaiter } from './events.js';
 import { COPIED_DURING_CALL } from './layouts.js';
+import { addressOf } from './native.js';
+import { createSpentList } from './spent.js';
 import type { BufferSpec, ElementType, HostValues, PjrtBuffer, PjrtResults } from './types.js';
 
 /** Buffers of one device that came together: an address each, 0 once it is gone. */
@@ -25,6 +27,8 @@ export interface Slots {
 interface Owner {
   readonly api: PluginApi;
   readonly reads: EventWaiter;
+  /** Starts to copy a buffer's values to the host. @returns the event of their arrival */
+  copy(address: bigint, values: HostValues, doing: Doing): bigint;
   /** Frees those still there of a range. */
   free(slots: Slots, from: number, count: number): void;
 }
@@ -78,15 +82,11 @@ export class OwnedBuffer implements PjrtBuffer {
   }
 
   async read(): Promise<HostValues> {
-    const doing = `reading ${describeSpec(this.elementType, this.shape)}`;
-    const values = hostArray(this.elementType, this.shape);
-    const { api, reads } = this.group.owner;
-    const call = api.prepare('Buffer_ToHostBuffer', {
-      source: this.alive(),
-      destination: values,
-      destinationSize: values.byteLength,
-    });
-    await reads.wait(call.run(doing).get('event'), doing);
+    const { elementType, shape } = this;
+    const doing = () => `reading ${describeSpec(elementType, shape)}`;
+    const values = hostArray(elementType, shape);
+    const { copy, reads } = this.group.owner;
+    await reads.wait(copy(this.alive(), values, doing), doing);
     return values;
   }
 
@@ -123,8 +123,14 @@ export interface BufferPool {
   ownedGroup(results: PjrtResults): BufferGroup | undefined;
   /** Forgets a range without freeing it: whoever calls this frees it. */
   release(slots: Slots, from: number, count: number): void;
-  /** Frees released addresses; 0 stands for none. */
-  destroy(addresses: BigUint64Array): void;
+  /** Frees a released address. */
+  destroy(address: bigint): void;
+  /** Releases a range that an execution consumed; it is to be freed once that is over. */
+  spend(slots: Slots, from: number, count: number): void;
+  /** So many more of what was spent, oldest first, may be freed: at once if they hold memory, else with others. */
+  freeSpent(count: number, holdMemory: boolean): void;
+  /** Resolves when all that may be freed has been. */
+  freed(): Promise<void>;
   isDeleted(address: bigint): boolean;
   /** Frees every buffer still alive. */
   clear(): void;
@@ -139,13 +145,34 @@ export function createBufferPool(
 ): BufferPool {
   const live = new Set<Slots>();
   const destroyCall = api.prepare('Buffer_Destroy');
+  const destroyed = destroyCall.word('buffer');
+  const destroy = (address: bigint) => {
+    destroyCall.words[destroyed] = address;
+    destroyCall.run('freeing a buffer');
+  };
   const isDeletedCall = api.prepare('Buffer_IsDeleted');
+  const spent = createSpentList(api);
+  const copyCall = api.prepare('Buffer_ToHostBuffer');
+  const [source, destination, destinationSize, arrival] = [
+    copyCall.word('source'),
+    copyCall.word('destination'),
+    copyCall.word('destinationSize'),
+    copyCall.word('event'),
+  ];
   const dims = new BigInt64Array(MOST_AXES);
   const uploadCall = api.prepare('Client_BufferFromHostBuffer', {
     client,
     semantics: COPIED_DURING_CALL,
     dims,
   });
+  const at = {
+    data: uploadCall.word('data'),
+    type: uploadCall.word('type'),
+    dimCount: uploadCall.word('dimCount'),
+    device: uploadCall.word('device'),
+    doneWithHostBuffer: uploadCall.word('doneWithHostBuffer'),
+    buffer: uploadCall.word('buffer'),
+  };
 
   const release = (slots: Slots, from: number, count: number) => {
     slots.addresses.fill(0n, from, from + count);
@@ -157,13 +184,22 @@ export function createBufferPool(
       const address = slots.addresses[index]!;
       if (address === 0n) continue;
       release(slots, index, 1);
-      destroyCall.set('buffer', address).run('freeing a buffer');
+      destroy(address);
     }
   };
   const freeAll = (slots: Slots) => {
     if (slots.alive > 0) free(slots, 0, slots.addresses.length);
   };
-  const owner: Owner = { api, reads, free };
+  // Whoever reads holds the destination until the event has happened.
+  const copy = (address: bigint, values: HostValues, doing: Doing): bigint => {
+    const { words } = copyCall;
+    words[source] = address;
+    words[destination] = addressOf(values);
+    words[destinationSize] = BigInt(values.byteLength);
+    copyCall.run(doing);
+    return words[arrival]!;
+  };
+  const owner: Owner = { api, reads, copy, free };
   // Garbage collection comes far too late to free device memory in time; this only limits the damage of a leak.
   const safetyNet = new FinalizationRegistry<Slots>(freeAll);
 
@@ -200,28 +236,33 @@ export function createBufferPool(
           code: 'bad-device',
         });
       }
-      const doing = `uploading ${describeSpec(elementType, shape)}`;
+      const doing = () => `uploading ${describeSpec(elementType, shape)}`;
       for (let axis = 0; axis < shape.length; axis++) dims[axis] = BigInt(shape[axis]!);
-      uploadCall
-        .set('data', values)
-        .set('type', ELEMENT_TYPES[elementType].code)
-        .set('dimCount', shape.length)
-        .set('device', onDevice)
-        .run(doing)
-        // The values were copied: they need not live on until the next upload.
-        .set('data', 0);
-      const done = uploadCall.get('doneWithHostBuffer');
+      const { words } = uploadCall;
+      words[at.data] = addressOf(values);
+      words[at.type] = BigInt(ELEMENT_TYPES[elementType].code);
+      words[at.dimCount] = BigInt(shape.length);
+      words[at.device] = onDevice;
+      uploadCall.run(doing);
+      const done = words[at.doneWithHostBuffer]!;
       // Over already, by the semantics asked for; were it not, the event is freed once it is.
       if (reads.happened(done)) reads.settle(done, doing);
       else reads.wait(done, doing).catch(() => {});
-      const addresses = BigUint64Array.of(uploadCall.get('buffer'));
+      const addresses = new BigUint64Array(1);
+      addresses[0] = words[at.buffer]!;
       return adopt(addresses, [{ elementType, shape: [...shape] }], device).at(0);
     },
     owned: (buffer) => (buffer instanceof OwnedBuffer && buffer.group.owner === owner ? buffer : undefined),
     ownedGroup: (results) =>
       results instanceof BufferGroup && results.owner === owner ? results : undefined,
     release,
-    destroy: (addresses) => destroyCall.runEach('buffer', addresses, 'freeing a buffer'),
+    destroy,
+    spend(slots, from, count) {
+      spent.add(slots.addresses, from, count);
+      release(slots, from, count);
+    },
+    freeSpent: spent.free,
+    freed: spent.freed,
     isDeleted: (address) =>
       (isDeletedCall.set('buffer', address).run('asking for a buffer').getInt('isDeleted') & 0xff) !== 0,
     clear() {

@@ -162,7 +162,7 @@ export async function createClient(options: PjrtOptions): Promise<PjrtClient> {
   const platformVersion = readText(api, 'Client_PlatformVersion', { client }, 'asking for the version');
 
   const reads = createEventWaiter(api);
-  const queue = createExecutionQueue(createEventWaiter(api));
+  const queue = createExecutionQueue(createEventWaiter(api), () => api.turns);
   const pool = createBufferPool(api, client, devices, reads);
   const compile = createCompiler({
     api,
@@ -206,6 +206,7 @@ export async function createClient(options: PjrtOptions): Promise<PjrtClient> {
     close() {
       closing ??= (async () => {
         await queue.idle();
+        await pool.freed();
         pool.clear();
         compile.disposeAll();
         await api.prepare('Client_Destroy', { client }).runAsync('ending a client');

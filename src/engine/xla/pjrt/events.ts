@@ -1,18 +1,20 @@
-import type { PluginApi } from './api.js';
+import type { Doing, PluginApi } from './api.js';
+
+const NOTHING = Promise.resolve();
 
 /** Waits for events of a plugin without blocking the event loop, which stays alive meanwhile. */
 export interface EventWaiter {
   /** Resolves when the event has happened, rejects with its error; frees the event. 0 is an event long past. */
-  wait(event: bigint, doing: string): Promise<void>;
+  wait(event: bigint, doing: Doing): Promise<void>;
   /** Whether an event has happened. 0 is an event long past. */
   happened(event: bigint): boolean;
   /** For an event that has happened: frees it. @returns its error, if it has one */
-  settle(event: bigint, doing: string): Error | undefined;
+  settle(event: bigint, doing: Doing): Error | undefined;
 }
 
 interface Waiting {
   readonly event: bigint;
-  readonly doing: string;
+  readonly doing: Doing;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 }
@@ -30,22 +32,31 @@ export function createEventWaiter(api: PluginApi): EventWaiter {
   const isReady = api.prepare('Event_IsReady');
   const destroy = api.prepare('Event_Destroy');
   const error = api.prepare('Event_Error');
-  let queue: Waiting[] = [];
+  const awaiting = api.prepare('Event_Await');
+  // All four have the event in the same place.
+  const [event, ready] = [isReady.word('event'), isReady.word('isReady')];
+  const queue: Waiting[] = [];
   /** The event a thread is blocked on: it may not be freed before that thread is back. */
   let awaited: Waiting | undefined;
 
-  const happened = (event: bigint) =>
-    event === 0n || (isReady.set('event', event).run('asking for an event').getInt('isReady') & 0xff) !== 0;
+  const happened = (address: bigint) => {
+    if (address === 0n) return true;
+    isReady.words[event] = address;
+    isReady.run('asking for an event');
+    return (isReady.words[ready]! & 0xffn) !== 0n;
+  };
 
-  const settle = (event: bigint, doing: string): Error | undefined => {
-    if (event === 0n) return undefined;
+  const settle = (address: bigint, doing: Doing): Error | undefined => {
+    if (address === 0n) return undefined;
     try {
-      error.set('event', event).run(doing);
+      error.words[event] = address;
+      error.run(doing);
       return undefined;
     } catch (failure) {
       return failure as Error;
     } finally {
-      destroy.set('event', event).run('freeing an event');
+      destroy.words[event] = address;
+      destroy.run('freeing an event');
     }
   };
 
@@ -56,24 +67,28 @@ export function createEventWaiter(api: PluginApi): EventWaiter {
   };
 
   const next = () => {
-    const over = queue.filter((waiting) => waiting !== awaited && happened(waiting.event));
-    if (over.length > 0) {
-      queue = queue.filter((waiting) => !over.includes(waiting));
-      over.forEach(report);
+    for (let i = 0; i < queue.length; ) {
+      const waiting = queue[i]!;
+      if (waiting === awaited || !happened(waiting.event)) i += 1;
+      else {
+        queue.splice(i, 1);
+        report(waiting);
+      }
     }
     if (awaited || queue.length === 0) return;
     awaited = queue[0]!;
-    const back = () => {
-      awaited = undefined;
-      next();
-    };
-    // `report` reads the event's error; the equal one that Await hands out is freed by runAsync.
-    api.prepare('Event_Await', { event: awaited.event }).runAsync('waiting').then(back, back);
+    awaiting.words[event] = awaited.event;
+    // `report` reads the event's error; the equal one that Await hands out is freed on its way back.
+    awaiting.start('waiting', back);
+  };
+  const back = () => {
+    awaited = undefined;
+    next();
   };
 
   return {
     wait(event, doing) {
-      if (event === 0n) return Promise.resolve();
+      if (event === 0n) return NOTHING;
       return new Promise((resolve, reject) => {
         queue.push({ event, doing, resolve, reject });
         next();

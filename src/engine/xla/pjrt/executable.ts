@@ -22,11 +22,13 @@ interface ExecutableParts {
   readonly about: Pick<PjrtExecutable, 'compileSeconds' | 'cached' | 'memory' | 'optimizedProgram'>;
 }
 
-/** Buffers side by side. */
+/** Buffers side by side that an execution consumes. */
 interface Range {
   readonly slots: Slots;
   readonly from: number;
   readonly count: number;
+  /** Whether some keep theirs: no result is written over them. */
+  readonly holdsMemory: boolean;
 }
 
 const sameSpec = (a: BufferSpec, b: BufferSpec) =>
@@ -47,6 +49,8 @@ export function createExecutable(parts: ExecutableParts): PjrtExecutable {
   const { api, pool, queue, program, deviceCount, loaded, besides } = parts;
   const { name, inputs: inputSpecs, outputs: outputSpecs } = program;
   const donated = new Set(program.donated);
+  /** The first input that no result is written over. */
+  const firstKept = [...inputSpecs.keys(), inputSpecs.length].find((index) => !donated.has(index))!;
   const doing = `running ${name}`;
   const options = new BigUint64Array(EXECUTE_OPTIONS.size / 8);
   options[0] = BigInt(EXECUTE_OPTIONS.size);
@@ -125,13 +129,15 @@ export function createExecutable(parts: ExecutableParts): PjrtExecutable {
       const { from, count } = carried;
       const slots = checkCarried(carried);
       list.set(slots.addresses.subarray(from, from + count));
-      consumed.push({ slots, from, count });
+      consumed.push({ slots, from, count, holdsMemory: count > firstKept });
     }
-    buffers.forEach((buffer, i) => {
-      const { address, group, index } = checkInput(buffer, first + i);
+    for (let i = 0; i < buffers.length; i++) {
+      const { address, group, index } = checkInput(buffers[i]!, first + i);
       list[first + i] = address;
-      if (donated.has(first + i)) consumed.push({ slots: group.slots, from: index, count: 1 });
-    });
+      if (donated.has(first + i)) {
+        consumed.push({ slots: group.slots, from: index, count: 1, holdsMemory: false });
+      }
+    }
     if (donated.size > 0 || first > 0) refuseDonatedTwice(list, first);
     return consumed;
   }
@@ -146,7 +152,11 @@ export function createExecutable(parts: ExecutableParts): PjrtExecutable {
       );
     }
     events.fill(0n);
-    return inputs.map((each, device) => lay(each, ins.lists[device]!));
+    const consumed: Range[][] = [];
+    for (let device = 0; device < deviceCount; device++) {
+      consumed.push(lay(inputs[device]!, ins.lists[device]!));
+    }
+    return consumed;
   }
 
   /** After a call that failed: consumed inputs may be gone all the same. */
@@ -156,25 +166,31 @@ export function createExecutable(parts: ExecutableParts): PjrtExecutable {
         const address = slots.addresses[index]!;
         if (address === 0n || !pool.isDeleted(address)) continue;
         pool.release(slots, index, 1);
-        pool.destroy(BigUint64Array.of(address));
+        pool.destroy(address);
       }
     }
   }
 
   function finish(consumed: readonly Range[][]): BufferGroup[] {
-    const spent = consumed.map((ranges) => {
-      const addresses = new BigUint64Array(ranges.reduce((sum, { count }) => sum + count, 0));
-      let at = 0;
-      for (const { slots, from, count } of ranges) {
-        addresses.set(slots.addresses.subarray(from, from + count), at);
-        at += count;
-        pool.release(slots, from, count);
+    let count = 0;
+    let holdMemory = false;
+    for (const ranges of consumed) {
+      for (const range of ranges) {
+        pool.spend(range.slots, range.from, range.count);
+        count += range.count;
+        holdMemory ||= range.holdsMemory;
       }
-      return addresses;
-    });
+    }
     // A plugin may wait in freeing a donated buffer until the execution is over.
-    queue.add([...events], doing, () => spent.forEach(pool.destroy));
-    return outs.lists.map((row, device) => pool.adopt(row.slice(0, outputSpecs.length), outputSpecs, device));
+    const happening: bigint[] = [];
+    const results: BufferGroup[] = [];
+    for (let device = 0; device < deviceCount; device++) {
+      happening.push(events[device]!);
+      const addresses = outs.lists[device]!.slice(0, outputSpecs.length);
+      results.push(pool.adopt(addresses, outputSpecs, device));
+    }
+    queue.add(happening, doing, () => pool.freeSpent(count, holdMemory));
+    return results;
   }
 
   function execute(inputs: readonly PjrtInputs[]): BufferGroup[] {
@@ -188,15 +204,15 @@ export function createExecutable(parts: ExecutableParts): PjrtExecutable {
     return finish(consumed);
   }
 
-  async function executeBesides(inputs: readonly PjrtInputs[]): Promise<BufferGroup[]> {
-    const consumed = begin(inputs);
-    try {
-      await call.runAsync(doing);
-    } catch (failure) {
-      settle(consumed);
-      throw failure;
-    }
-    return finish(consumed);
+  function executeBesides(inputs: readonly PjrtInputs[]): Promise<BufferGroup[]> {
+    return new Promise((resolve, reject) => {
+      const consumed = begin(inputs);
+      call.start(doing, (failure) => {
+        if (!failure) return resolve(finish(consumed));
+        settle(consumed);
+        reject(failure);
+      });
+    });
   }
 
   return {
@@ -207,8 +223,7 @@ export function createExecutable(parts: ExecutableParts): PjrtExecutable {
       return outputSpecs.map((_, index) => results!.at(index));
     },
     // The lists of addresses are one set for all calls, and devices shall see all programs in one order.
-    executeOnDevices: (inputs) =>
-      queue.inTurn(async () => (besides ? executeBesides(inputs) : execute(inputs))),
+    executeOnDevices: besides ? (inputs) => queue.inTurn(() => executeBesides(inputs)) : execute,
     dispose() {
       if (disposed) return;
       disposed = true;

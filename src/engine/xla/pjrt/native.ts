@@ -87,19 +87,63 @@ export function replaceProcess(path: string, args: readonly string[], environmen
   execve(path, [...args, null], [...variables, null]);
 }
 
-export type NativeFunction = {
-  /** Returns the address of an error, or null. */
-  (argument: Uint8Array): bigint | null;
-  async(argument: Uint8Array, done: (error: unknown, result: bigint | null) => void): void;
-};
+export interface NativeFunction {
+  readonly address: bigint;
+  readonly call: {
+    /** Takes the address of the arguments, returns that of an error or 0. */
+    (argument: number): number;
+    async(argument: number, done: (thrown: unknown, error: number) => void): void;
+  };
+}
 
 let prototype: TypeObject | undefined;
 let deleterPrototype: TypeObject | undefined;
 
-/** Every function of the PJRT table: one pointer to its argument struct in, one error out. */
+/**
+ * Every function of the PJRT table: one pointer to its argument struct in, one error out. To koffi they are numbers,
+ * which it carries in a third of the time that an array takes (0.04 and 0.11 µs a call).
+ */
 export function functionAt(address: bigint): NativeFunction {
-  prototype ??= koffi.proto('void *', ['void *']);
-  return koffi.decode(address, prototype) as NativeFunction;
+  prototype ??= koffi.proto('intptr_t', ['intptr_t']);
+  return { address, call: koffi.decode(address, prototype) as NativeFunction['call'] };
+}
+
+type ForEach = {
+  async(array: number, count: number, size: number, address: bigint, done: () => void): void;
+};
+
+let forEach: ForEach | null | undefined;
+
+/**
+ * What C++ compilers call to destroy an array (`__cxa_vec_dtor` of the Itanium ABI), from the C++ library that Node
+ * is linked with: a loop over a function pointer, so that one call does for hundreds. Null elsewhere.
+ */
+function findForEach(): ForEach | null {
+  try {
+    const types = ['intptr_t', 'size_t', 'size_t', 'void *'];
+    return koffi.load(null).func('__cxa_vec_dtor', 'void', types) as unknown as ForEach;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Calls a function once for each of the structs side by side, on a thread of Node's pool; nobody sees what it answers.
+ * @param first address of the first struct, of `size` bytes; they stay where they are until it is `done`
+ */
+export function callForEach(
+  { address, call }: NativeFunction,
+  first: number,
+  count: number,
+  size: number,
+  done: () => void,
+): void {
+  if (forEach === undefined) forEach = findForEach();
+  if (forEach) forEach.async(first, count, size, address, done);
+  else {
+    for (let i = 0; i < count; i++) call(first + i * size);
+    queueMicrotask(done);
+  }
 }
 
 /** Calls a `void (*)(void *)` that a plugin handed out to free something of its own. */

@@ -14,8 +14,8 @@ export interface ExecutionQueue {
   inTurn<T>(start: () => Promise<T>): Promise<T>;
   /** Counts an execution until its events (one per device) have happened; `finish` runs some time after that. */
   add(events: readonly bigint[], doing: string, finish: () => void): void;
-  /** Resolves when another execution may be queued; rejects with a failure that nobody has seen. */
-  room(): Promise<void>;
+  /** Resolves when another execution may be queued; rejects with a failure that nobody has seen. Undefined: now. */
+  room(): Promise<void> | undefined;
   /** Resolves when nothing is under way, whether it failed or not. */
   idle(): Promise<void>;
 }
@@ -29,14 +29,16 @@ interface Execution {
 /**
  * Nobody is told when an execution is over: it is looked at when the next one comes, and waited for only where
  * there are too many. Waking a thread to wait costs more than all else that a small step does on the host.
+ * @param turnsOfLoop a count that only grows when the event loop turns
  */
-export function createExecutionQueue(events: EventWaiter): ExecutionQueue {
+export function createExecutionQueue(events: EventWaiter, turnsOfLoop: () => number): ExecutionQueue {
   const running: Execution[] = [];
   let failure: Error | undefined;
   let turns: Promise<unknown> = Promise.resolve();
   /** The end of the oldest execution, where somebody waits for it. */
   let oldest: Promise<void> | undefined;
-  let turned = performance.now();
+  let turn = turnsOfLoop();
+  let waitingSince: number | undefined;
 
   function end({ finish }: Execution): void {
     try {
@@ -49,9 +51,12 @@ export function createExecutionQueue(events: EventWaiter): ExecutionQueue {
   /** Ends those that are over already, oldest first: the events of a device happen in order. */
   function sweep(): void {
     while (!oldest && running[0]?.events.every(events.happened)) {
-      const { events: over, doing } = running[0];
-      for (const event of over) failure ??= events.settle(event, doing);
-      end(running.shift()!);
+      const execution = running.shift()!;
+      for (const event of execution.events) {
+        const reason = events.settle(event, execution.doing);
+        failure ??= reason;
+      }
+      end(execution);
     }
   }
 
@@ -76,6 +81,31 @@ export function createExecutionQueue(events: EventWaiter): ExecutionQueue {
     }
   }
 
+  /** Whether timers and signals have waited for long: since this was first asked after the last turn. */
+  function isTurnDue(): boolean {
+    const now = turnsOfLoop();
+    if (turn !== now) {
+      turn = now;
+      waitingSince = undefined;
+      return false;
+    }
+    waitingSince ??= performance.now();
+    return performance.now() - waitingSince > TURN_MILLISECONDS;
+  }
+
+  async function makeRoom(): Promise<void> {
+    await fewerThan(MOST_IN_FLIGHT);
+    if (isTurnDue()) {
+      await new Promise(setImmediate);
+      waitingSince = undefined;
+    }
+    if (failure) {
+      const seen = failure;
+      failure = undefined;
+      throw seen;
+    }
+  }
+
   return {
     inTurn(start) {
       const turn = turns.then(start);
@@ -84,20 +114,10 @@ export function createExecutionQueue(events: EventWaiter): ExecutionQueue {
     },
     add(happening, doing, finish) {
       running.push({ events: happening, doing, finish });
-      // Here and not before, where the device might wait for it.
-      sweep();
     },
-    async room() {
-      await fewerThan(MOST_IN_FLIGHT);
-      if (performance.now() - turned > TURN_MILLISECONDS) {
-        await new Promise(setImmediate);
-        turned = performance.now();
-      }
-      if (failure) {
-        const seen = failure;
-        failure = undefined;
-        throw seen;
-      }
+    room() {
+      sweep();
+      return running.length < MOST_IN_FLIGHT && !failure && !isTurnDue() ? undefined : makeRoom();
     },
     async idle() {
       await turns;

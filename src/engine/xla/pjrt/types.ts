@@ -111,9 +111,9 @@ export interface PjrtExecutable {
   /**
    * The same with the inputs of each device (replicas × partitions), giving the results of each. On a GPU the call,
    * which takes milliseconds for a large program, is made by another thread. No input may be disposed before it is
-   * over.
+   * over. Where the call is made at once, its results are there at once: awaiting costs more than it seems.
    */
-  executeOnDevices(inputs: readonly PjrtInputs[]): Promise<PjrtResults[]>;
+  executeOnDevices(inputs: readonly PjrtInputs[]): PjrtResults[] | Promise<PjrtResults[]>;
   dispose(): void;
 }
 
@@ -132,10 +132,10 @@ export interface PjrtClient {
   /** Compiles without blocking the event loop, or loads from the cache on disk. */
   compile(program: ProgramSource, settings?: CompileSettings): Promise<PjrtExecutable>;
   /**
-   * Resolves when fewer than two executions are under way; at once where that is so already.
+   * Resolves when fewer than two executions are under way; undefined where that is so already.
    * Rejects with the first failure of an earlier execution that nobody has seen yet.
    */
-  room(): Promise<void>;
+  room(): Promise<void> | undefined;
   /** Buffers alive: uploaded or returned, not yet disposed or donated. Constant across steps when nothing leaks. */
   readonly liveBuffers: number;
   memoryStats(device?: number): DeviceMemory | undefined;

@@ -125,7 +125,7 @@ describe.skipIf(withoutPlugin)('a PJRT client of the CPU plugin', () => {
     const x = client.upload(new Float32Array(1024 * 1024), 'f32', [1024, 1024]);
     const results = [program.execute([x])[0]!, program.execute([x])[0]!];
     let hasRoom = false;
-    const room = client.room().then(() => {
+    const room = client.room()!.then(() => {
       hasRoom = true;
     });
     await new Promise((resolve) => setImmediate(resolve));

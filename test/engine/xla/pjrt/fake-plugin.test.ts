@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { loadPlugin } from '../../../../src/engine/xla/pjrt/api.js';
+import { addressOf, callForEach, functionAt, openLibrary } from '../../../../src/engine/xla/pjrt/native.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'sparselaw-fake-'));
 const plugin = join(folder, 'fake.so');
@@ -26,6 +27,18 @@ const load = (how: string): unknown => {
     return error;
   }
 };
+
+describe.skipIf(!built)('a native function', () => {
+  it('is called for each of many structs', async () => {
+    const mark = functionAt(openLibrary(plugin).symbol('mark', 'void *') as bigint);
+    const words = BigInt64Array.from({ length: 3 * 1000 }, (_, i) => BigInt(i));
+    await new Promise<void>((done) => {
+      callForEach(mark, Number(addressOf(words)), 999, 24, done);
+    });
+    const expected = BigInt64Array.from(words.keys(), (i) => BigInt(i % 3 === 2 && i < 2997 ? 1 - i : i));
+    expect(words).toEqual(expected);
+  });
+});
 
 describe.skipIf(!built)('a plugin that is not what it should be', () => {
   it.each([
