@@ -1,6 +1,6 @@
 import { channel } from 'node:diagnostics_channel';
-import { mkdir } from 'node:fs/promises';
 import { withFile } from '../io/file-error.js';
+import { makeFolder } from '../io/make-folder.js';
 import type { Engine, EngineChoice, EngineName, EngineOptions } from './engine.js';
 
 export * from './engine.js';
@@ -22,7 +22,7 @@ const openers: Record<EngineName, Opener> = {
  */
 export async function openEngine(choice: EngineChoice, options: EngineOptions = {}): Promise<Engine> {
   const { dumpProgramDir: dumps } = options;
-  if (dumps !== undefined) await withFile('write', dumps, () => mkdir(dumps, { recursive: true }));
+  if (dumps !== undefined) await withFile('write', dumps, () => makeFolder(dumps));
   const engine = await open(choice, options);
   if (dumps !== undefined && engine.name !== 'xla') {
     options.onWarning?.(`The engine ${engine.name} has no program texts; ${dumps} stays empty.`);

@@ -1,9 +1,9 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { registerBackend, engine as tfjs, version_core } from '@tensorflow/tfjs-core';
 import { engineError } from '../../errors.js';
 import { writeFileAtomic } from '../../io/atomic.js';
 import { withFile } from '../../io/file-error.js';
+import { makeFolder } from '../../io/make-folder.js';
 import type { Engine, EngineOptions } from '../engine.js';
 import { hasNvidiaGpu } from '../gpu.js';
 import { registerGradients } from '../gradients.js';
@@ -176,7 +176,7 @@ function programDumper(folder: string | undefined): (name: string, text: string)
     if (folder === undefined) return;
     const count = (counts.get(name) ?? 0) + 1;
     counts.set(name, count);
-    await withFile('write', folder, () => mkdir(folder, { recursive: true }));
+    await withFile('write', folder, () => makeFolder(folder));
     const file = `${name.replace(/[^A-Za-z0-9_.-]/g, '_')}${count === 1 ? '' : `-${count}`}.mlir`;
     await writeFileAtomic(join(folder, file), text);
   };

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
+import { readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { arch, cpus } from 'node:os';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../../../io/atomic.js';
 import { sha256 } from '../../../io/hash.js';
+import { makeFolder } from '../../../io/make-folder.js';
 import { cacheFolder } from '../../install/cache-folder.js';
 
 /** Programs of a few models and sizes; the least recently used go first. */
@@ -78,7 +79,7 @@ async function evict(): Promise<void> {
 export async function writeCached(key: string, serialize: () => Uint8Array): Promise<void> {
   try {
     const bytes = serialize();
-    await mkdir(folder(), { recursive: true });
+    await makeFolder(folder());
     await writeFileAtomic(pathOf(key), Buffer.concat([digest(bytes), bytes]));
     await evict();
   } catch {
