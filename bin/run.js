@@ -35,9 +35,15 @@ try {
   await run(helpAsFlag(process.argv.slice(2)), import.meta.url);
   await flush();
 } catch (error) {
-  if (/^command \S+ not found$/.test(error?.message)) {
+  const isUnknown = /^command \S+ not found$/.test(error?.message);
+  if (isUnknown) {
     error.message = `${error.message.replaceAll(':', ' ')}; see sparselaw --help`;
     error.oclif = { ...error.oclif, exit: USAGE_STATUS };
   }
-  await handle(error);
+  if (isUnknown && process.argv.includes('--json')) {
+    // As every command's errors (commands/_base.ts).
+    const shown = { code: 'usage', message: error.message, suggestions: ['sparselaw --help'] };
+    process.stdout.write(`${JSON.stringify({ error: shown }, null, 2)}\n`);
+    process.exitCode = USAGE_STATUS;
+  } else await handle(error);
 }

@@ -72,6 +72,12 @@ it('exits 2 for a command that is none', async () => {
   const { status, stderr } = await sparselaw(['corpus', 'nothing']);
   expect(status).toBe(2);
   expect(line(stderr)).toMatch(/command corpus nothing not found/);
+  const asJson = await sparselaw(['corpus', 'nothing', '--json']);
+  expect(asJson).toMatchObject({ status: 2, stderr: '' });
+  expect(JSON.parse(asJson.stdout).error).toMatchObject({
+    code: 'usage',
+    message: expect.stringMatching(/command corpus nothing not found/),
+  });
 });
 
 describe('oclif', () => {

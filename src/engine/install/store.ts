@@ -1,7 +1,7 @@
 import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { engineError } from '../../errors.js';
+import { engineError, usageError } from '../../errors.js';
 import { sha256, sha256File } from '../../io/hash.js';
 import { cacheFolder } from './cache-folder.js';
 import { type PluginRecipe, requirementsOf } from './recipe.js';
@@ -33,10 +33,11 @@ export const pluginFolder = (recipe: PluginRecipe): string =>
     `${recipe.name}-${recipe.wheels[0].version}-${sha256(requirementsOf(recipe)).slice(0, 8)}`,
   );
 
+/** @throws SparselawError (status 2) for a name that is none */
 export function recipeOf(name: string): PluginRecipe {
   const recipe = RECIPES.find((candidate) => candidate.name === name);
   if (recipe) return recipe;
-  throw engineError(`There is no plugin named ${name}.`, {
+  throw usageError(`There is no plugin named ${name}.`, {
     code: 'unknown-plugin',
     suggestions: [`Choose one of ${RECIPES.map((candidate) => candidate.name).join(', ')}.`],
   });

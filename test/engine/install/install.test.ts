@@ -89,7 +89,7 @@ describe('without a plugin', () => {
   it('refuses unknown names', async () => {
     expect(await failure(installPlugin('xla-abacus'))).toMatchObject({
       code: 'unknown-plugin',
-      exitStatus: 4,
+      exitStatus: 2,
     });
     expect(await removePlugin('xla-cpu')).toBe(false);
   });
