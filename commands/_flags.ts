@@ -53,7 +53,6 @@ export const countFlag = Flags.custom<number, Range>({
 /** Options of a flag that may be repeated or given as a comma-separated list, without swallowing arguments. */
 export const listOptions = { multiple: true, multipleNonGreedy: true, delimiter: ',' } as const;
 
-/** `--engine`, `--device`, `--precision`: where and in what arithmetic tensor programs run. */
 /** For commands that compile programs. */
 export const dumpProgramFlag = Flags.string({
   summary: 'Write the text of the programs (StableHLO, engine xla) into this folder.',
@@ -61,6 +60,7 @@ export const dumpProgramFlag = Flags.string({
   helpGroup: 'ENGINE',
 });
 
+/** `--engine`, `--device`, `--precision`: where and in what arithmetic tensor programs run. */
 export const engineFlags = {
   engine: Flags.option({ options: ENGINE_CHOICES })({
     summary: 'What runs the tensor programs; auto, the default, takes the fastest that works here.',
