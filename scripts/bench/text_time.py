@@ -13,7 +13,6 @@ import json
 import os
 import re
 import statistics
-import sys
 import time
 
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -26,6 +25,7 @@ from jax._src.interpreters import mlir
 from jax._src.lib import _jax
 from jax._src.lib.mlir import ir
 from jaxlib import xla_client
+from in_turns import turns
 
 GPU_OPTIONS = {
     "xla_gpu_dot_merger_threshold_mb": 0,
@@ -53,15 +53,6 @@ def initial(name, shape, element, draws):
     if "Moment." in name:
         return np.zeros(shape, np.float32)
     return np.ones(shape, np.float32) if len(shape) == 1 else np.resize(draws, size).reshape(shape)
-
-
-def turns(args):
-    if not args.in_turns:
-        yield from range(args.blocks)
-        return
-    print(json.dumps({"ready": True}), flush=True)
-    for number, _ in enumerate(sys.stdin):
-        yield number
 
 
 def main():

@@ -9,11 +9,11 @@ The model and work of gpu-step.mjs (torch_model.py with ReLU, as in torch_ddp.py
 import argparse
 import json
 import statistics
-import sys
 import time
 
 import torch
 import torch.nn as nn
+from in_turns import turns
 from torch_model import SHAPES, Model
 
 parser = argparse.ArgumentParser()
@@ -27,15 +27,6 @@ args = parser.parse_args()
 device = "cpu" if args.cpu else "cuda"
 wait = (lambda: None) if args.cpu else torch.cuda.synchronize
 torch.set_float32_matmul_precision("high")
-
-
-def turns():
-    if not args.in_turns:
-        yield from range(args.blocks)
-        return
-    print(json.dumps({"ready": True}), flush=True)
-    for number, _ in enumerate(sys.stdin):
-        yield number
 
 
 def measure(name, mode):
@@ -62,7 +53,7 @@ def measure(name, mode):
     wait()
     warm = time.perf_counter() - started
     blocks = []
-    for _ in turns():
+    for _ in turns(args):
         started = time.perf_counter()
         for _ in range(args.steps):
             loss = step()

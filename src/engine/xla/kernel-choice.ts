@@ -1,5 +1,8 @@
 import { usageError } from '../../errors.js';
 
+/** Fewer rows are no work for a whole device. */
+export const FEWEST_ROWS = 512;
+
 /** How a kernel's work is cut. */
 export interface Cut {
   /** Lanes that are worked on at once, over all rows of a round. */

@@ -1,9 +1,9 @@
 import type { Graph, Node } from './graph.js';
-import type { Cut, KernelChoice } from './kernel-choice.js';
+import { type Cut, FEWEST_ROWS, type KernelChoice } from './kernel-choice.js';
 import type { CustomCall } from './operations.js';
 import { concatenate, convert, sliceAxis } from './ops.js';
 import { allNodes } from './precision.js';
-import { FEWEST_ROWS, isOne, isWeight, type Product, productOf, usersOf, WIDTH_STEP } from './products.js';
+import { isOne, isWeight, type Product, productOf, usersOf, WIDTH_STEP } from './products.js';
 import { type GraphProgram, rebuild } from './rebuild.js';
 import { evaluator, isFull, leavesOf } from './row-expressions.js';
 import { isPointwise, printKernel } from './triton.js';

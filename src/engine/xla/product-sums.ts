@@ -1,9 +1,9 @@
 import type { Graph, Node } from './graph.js';
-import type { KernelChoice } from './kernel-choice.js';
+import { FEWEST_ROWS, type KernelChoice } from './kernel-choice.js';
 import type { OperationName } from './operations.js';
 import { concatenate, convert, sliceAxis } from './ops.js';
 import { allNodes } from './precision.js';
-import { FEWEST_ROWS, isOne, isWeight, type Product, productOf, usersOf, WIDTH_STEP } from './products.js';
+import { isOne, isWeight, type Product, productOf, usersOf, WIDTH_STEP } from './products.js';
 import { type GraphProgram, rebuild } from './rebuild.js';
 import { sizeOf } from './types.js';
 

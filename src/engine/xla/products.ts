@@ -5,8 +5,6 @@ import type { Operation } from './operations.js';
 
 export type Product = Extract<Operation, { op: 'dot_general' }>;
 
-/** Fewer rows are no work for a whole device. */
-export const FEWEST_ROWS = 512;
 /** Parts begin where 16 bytes do. */
 export const WIDTH_STEP = 8;
 
@@ -27,6 +25,7 @@ export const isWeight = ({ operation, inputs: [x] }: Node): boolean =>
 
 export const isOne = (some: readonly Node[] | undefined, node: Node) =>
   some?.length === 1 && some[0] === node;
+
 /** Who takes a value; a result of the program is taken by nobody's node, and counts as one. */
 export function usersOf(nodes: readonly Node[], results: readonly Node[]): Map<Node, Node[]> {
   const users = new Map<Node, Node[]>();

@@ -1,5 +1,5 @@
 import type { Node } from './graph.js';
-import type { Cut, KernelChoice, KernelKind } from './kernel-choice.js';
+import { type Cut, FEWEST_ROWS, type KernelChoice, type KernelKind } from './kernel-choice.js';
 import type { CustomCall } from './operations.js';
 import { reduce, result } from './ops.js';
 import { allNodes } from './precision.js';
@@ -40,8 +40,6 @@ type Group = readonly Point[];
 
 /** A kernel has at most so many lanes a row: wider rows do not stay in registers. */
 const WIDEST = 4096;
-/** Fewer rows are no work for a whole device. */
-const FEWEST_ROWS = 512;
 
 function kindOf({ operation, type, inputs: [x] }: Node): Kind | undefined {
   if (x?.type.element !== 'f32' || x.type.shape.length !== 2) return undefined;
