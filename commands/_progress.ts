@@ -5,18 +5,24 @@ import type { OnProgress, ProgressEvent } from '../src/progress.js';
 /** Off a terminal, one line at most this often: enough for a log, little enough for a mail. */
 const PLAIN_INTERVAL_MS = 5_000;
 const ETA_WINDOW_MS = 10_000;
+/** A long task's window grows with it: what a sweep's runs do within ten seconds says little about the hours left. */
+const ETA_WINDOW_SHARE = 0.5;
 
 /** Rate over the last seconds, so that a slow start (compilation) does not spoil the estimate for long. */
 class RateMeter {
   private samples: { at: number; done: number }[] = [];
+  private began: number | undefined;
 
   add(done: number, at: number): void {
     // Reports without progress say nothing about the rate: a unit may take longer than the window.
     if (this.samples.at(-1)?.done === done) return;
+    this.began ??= at;
     this.samples.push({ at, done });
-    while (this.samples.length > 2 && at - this.samples[0]!.at > ETA_WINDOW_MS) this.samples.shift();
+    const window = Math.max(ETA_WINDOW_MS, ETA_WINDOW_SHARE * (at - this.began));
+    while (this.samples.length > 2 && at - this.samples[0]!.at > window) this.samples.shift();
   }
 
+  /** Of the unit; 0 where nothing is known. */
   perSecond(): number {
     const first = this.samples[0];
     const last = this.samples.at(-1);

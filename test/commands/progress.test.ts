@@ -65,6 +65,25 @@ describe('progress', () => {
     expect(written.trim().split('\n').at(-1)).toBe('measure  100%  1/1 checkpoints  1m 00s each  done');
   });
 
+  it('does not take a long task by its last seconds', () => {
+    vi.useFakeTimers({ now: 0 });
+    let written = '';
+    const pipe = { isTTY: false, write: (text: string) => (written += text) };
+    const progress = createProgress(pipe as unknown as NodeJS.WriteStream);
+    const sweep = { task: 'sweep', total: 40, unit: 'runs' };
+    for (let run = 0; run <= 20; run++) {
+      vi.setSystemTime(10_000 * run);
+      progress({ ...sweep, done: run });
+    }
+    // The next two runs have only begun: within the last seconds next to nothing was done.
+    vi.setSystemTime(206_000);
+    progress({ ...sweep, done: 20.01 });
+    vi.setSystemTime(212_000);
+    progress({ ...sweep, done: 20.02 });
+    vi.useRealTimers();
+    expect(written.trim().split('\n').at(-1)).toMatch(/ 1[01]s each {2}3m \d\ds left$/);
+  });
+
   it('writes whole lines without control characters where there is no terminal', () => {
     let written = '';
     const pipe = { isTTY: false, write: (text: string) => (written += text) };
