@@ -23,12 +23,17 @@ export default class Table extends BaseCommand<typeof Table> {
       description: 'For DuckDB and pandas',
       command: '<%= config.bin %> <%= command.id %> runs/relu runs/silu --out table.parquet',
     },
+    {
+      description: 'With the table of runs that another machine made',
+      command: '<%= config.bin %> <%= command.id %> runs other/table.csv --out table.csv',
+    },
     { description: 'What the columns mean', command: '<%= config.bin %> <%= command.id %> --describe' },
   ];
   static override args = {
     inputs: Args.string({
       multiple: true,
-      description: 'A run folder, a folder of runs, or a folder of measurements; several may be given.',
+      description:
+        'A run folder, a folder of runs, a folder of measurements, or a table of other runs; several may be given.',
     }),
   };
   static override flags = {
@@ -50,13 +55,13 @@ export default class Table extends BaseCommand<typeof Table> {
       import('../src/table/write.js'),
     ]);
     tableFormat(out);
-    const { rows, missing } = await buildTable({
+    const { rows, missing, notes } = await buildTable({
       inputs,
       mixedPrecision: this.flags['mixed-precision'],
       onProgress: this.progress(),
       signal: this.interruption(),
     });
-    for (const line of describeMissing(missing)) this.notice(line);
+    for (const line of [...notes, ...describeMissing(missing)]) this.notice(line);
     await writeTable(out, rows);
     this.log(`${out}: ${rows.length} rows`);
     return { path: out, rows: rows.length, missing };

@@ -14,8 +14,7 @@ import {
   runPaths,
 } from '../files/run.js';
 import { type SparsityMeasurement, sparsitySchema } from '../files/sparsity.js';
-import { changedTable, parseTable, type TableRow, wasChanged } from '../files/table.js';
-import { readRows } from '../fit/read-rows.js';
+import { changedTable, wasChanged } from '../files/table.js';
 import { withFile } from '../io/file-error.js';
 import { sha256File } from '../io/hash.js';
 import { checkValue, parseJson, readJson, readTextFile } from '../io/json.js';
@@ -28,21 +27,9 @@ import {
   type MeasuredFolder,
   uniqueNames,
 } from '../table/measurement-files.js';
+import { readTable, type TableSource } from '../table/read-table.js';
 import { type EvaluationSource, evaluationSource, readEvaluations } from './evaluations.js';
 import { type ProfileSource, readProfiles } from './profiles.js';
-
-/** A row of a table: the columns of ours, and every cell as text under its own name. */
-export interface SourceRow {
-  known: TableRow;
-  cells: Record<string, string>;
-}
-
-export interface TableSource {
-  path: string;
-  sha256: string;
-  columns: string[];
-  rows: SourceRow[];
-}
 
 export interface FitSource {
   path: string;
@@ -140,30 +127,6 @@ async function addTable(path: string, sources: Sources): Promise<void> {
   const table = await readTable(path);
   sources.tables.push(table);
   if (await wasChanged(path, table.sha256)) sources.notes.push(changedTable(path));
-}
-
-async function readTable(path: string): Promise<TableSource> {
-  let columns: string[] = [];
-  const rows: Record<string, string>[] = [];
-  const lines: number[] = [];
-  await readRows(path, {
-    columns: (names) => {
-      columns = names;
-    },
-    row: (cells, line) => {
-      rows.push(
-        Object.fromEntries(columns.map((name, i) => [name, cells[i] === null ? '' : String(cells[i])])),
-      );
-      lines.push(line);
-    },
-  });
-  const known = parseTable({ columns, rows, lines }, path);
-  return {
-    path,
-    sha256: await sha256File(path),
-    columns,
-    rows: known.map((row, i) => ({ known: row, cells: rows[i]! })),
-  };
 }
 
 async function readRuns(folders: readonly string[], sources: Sources): Promise<void> {

@@ -3,9 +3,10 @@ import type { Fit, FitFile } from '../files/fit.js';
 import { TABLE_COLUMNS, type TableColumn, type TableRow } from '../files/table.js';
 import { preferredFit } from '../fit/read-rows.js';
 import { uniqueNames } from '../table/measurement-files.js';
+import type { SourceRow } from '../table/read-table.js';
 import type { Axis } from './chart.js';
 import { formatNumber, formatShare, kindOf } from './format.js';
-import type { FitSource, SourceRow, Sources } from './inputs.js';
+import type { FitSource, Sources } from './inputs.js';
 import { assignSeries, type Series, type SeriesFacts } from './series.js';
 
 export interface FitView {

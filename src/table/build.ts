@@ -2,12 +2,13 @@ import { setImmediate as yieldToEvents } from 'node:timers/promises';
 import { inputError, interruptedError } from '../errors.js';
 import { checkpointName } from '../files/run.js';
 import { METRIC_NAMES, type SparsityMeasurement, sparsitySchema } from '../files/sparsity.js';
-import { emptyRow, type TableRow } from '../files/table.js';
+import { changedTable, emptyRow, type TableRow, wasChanged } from '../files/table.js';
 import { readJson, readJsonSync } from '../io/json.js';
 import { printable } from '../io/printable.js';
 import type { OnProgress } from '../progress.js';
 import { groupBy } from './group-by.js';
 import { compareText, findMeasuredFolders, type MeasuredFolder } from './measurement-files.js';
+import { isTablePath, readOwnTable } from './read-table.js';
 import { NO_RUN, type RunFacts, readRunFacts } from './run-facts.js';
 
 /** Files read in place before events are let in: some milliseconds. */
@@ -20,6 +21,7 @@ const PARALLEL_READS = 64;
 const MAX_NAMES = 400;
 
 export interface BuildTableOptions {
+  /** Folders, and tables of other runs that were made before. */
   inputs: readonly string[];
   /** Keep rows of one run that were measured in different arithmetic; without it they are refused. */
   mixedPrecision?: boolean;
@@ -31,6 +33,8 @@ export interface BuiltTable {
   rows: TableRow[];
   /** Checkpoints that lack a measurement which others of their run have, and planned ones that are not there. */
   missing: MissingMeasurement[];
+  /** Findings about the inputs that a user should know. */
+  notes: string[];
 }
 
 export interface MissingMeasurement {
@@ -42,11 +46,13 @@ export interface MissingMeasurement {
 
 /**
  * Joins runs' configurations with every measurement found: one row per checkpoint × metric × setting, in the
- * order of runs, metrics, settings and tokens. Nothing is sampled, nothing missing is filled in.
- * @throws SparselawError (status 3) naming the file that is wrong, or the run that mixes precisions
+ * order of runs, metrics, settings and tokens; after them the rows of tables, as they are. Nothing is sampled, nothing
+ * missing is filled in.
+ * @throws SparselawError (status 3) naming the file that is wrong, the run that mixes precisions, or one that two
+ * inputs hold
  */
 export async function buildTable(options: BuildTableOptions): Promise<BuiltTable> {
-  const folders = await findMeasuredFolders(options.inputs);
+  const folders = await findMeasuredFolders(options.inputs.filter((input) => !isTablePath(input)));
   const total = folders.reduce((sum, folder) => sum + folder.files.length, 0);
   let done = 0;
   const onFile = () => {
@@ -58,15 +64,40 @@ export async function buildTable(options: BuildTableOptions): Promise<BuiltTable
   };
   const rows: TableRow[] = [];
   const missing: MissingMeasurement[] = [];
+  const notes: string[] = [];
+  const holders = new Map<string, string>();
   for (const folder of folders) {
     const measurements = await readAll(folder.files, onFile);
     const facts = folder.isRun ? await readRunFacts(folder.path) : NO_RUN;
     const folderRows = measurements.map((m) => toRow(m, folder, facts));
     if (!options.mixedPrecision) refuseMixedPrecision(folderRows);
+    holdRuns(folderRows, folder.path, holders);
     rows.push(...folderRows.sort(compareRows));
     missing.push(...findMissing(folder, measurements, facts.planned));
   }
-  return { rows, missing };
+  for (const path of options.inputs.filter(isTablePath)) {
+    const table = await readOwnTable(path);
+    const own = table.rows.map(({ known }) => known);
+    if (!options.mixedPrecision) refuseMixedPrecision(own);
+    holdRuns(own, path, holders);
+    rows.push(...own);
+    if (await wasChanged(path, table.sha256)) notes.push(changedTable(path));
+  }
+  return { rows, missing, notes };
+}
+
+/** A run's rows come of one input: of two, some would be there twice. Measurements of no run may share a name. */
+function holdRuns(rows: readonly TableRow[], input: string, holders: Map<string, string>): void {
+  for (const run of new Set(rows.map((row) => row.run_id ?? ''))) {
+    const other = holders.get(run);
+    if (other !== undefined && (isTablePath(input) || isTablePath(other))) {
+      throw inputError(`Run ${printable(run)} is in ${printable(other)} and in ${printable(input)}.`, {
+        code: 'run-twice',
+        suggestions: ['Leave one of the two out, or remove the run’s rows from the table.'],
+      });
+    }
+    holders.set(run, input);
+  }
 }
 
 /**

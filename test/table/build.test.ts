@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkpointName } from '../../src/files/run.js';
 import { TABLE_COLUMN_NAMES } from '../../src/files/table.js';
 import { buildTable, describeMissing } from '../../src/table/build.js';
+import { writeTable } from '../../src/table/write.js';
 import { measurement, runConfig, runProvenance, writeRun } from './synthetic-run.js';
 
 let folder: string;
@@ -52,6 +53,43 @@ describe('buildTable', () => {
       ['pplp', null, null],
       ['pplp', 'last:5', null],
     ]);
+  });
+
+  it('takes the rows of other runs from tables, CSV and Parquet, as they are', async () => {
+    const measured = async (name: string) =>
+      writeRun(join(folder, name), { checkpoints: [131_072], measurements: [at(131_072)] });
+    const [a, b, c] = [await measured('run-a'), await measured('run-b'), await measured('run-c')];
+    const [csv, parquet] = [join(folder, 'b.csv'), join(folder, 'c.parquet')];
+    await writeTable(csv, (await buildTable({ inputs: [b] })).rows);
+    await writeTable(parquet, (await buildTable({ inputs: [c] })).rows);
+    const joined = await buildTable({ inputs: [csv, a, parquet] });
+    expect(joined.rows).toEqual((await buildTable({ inputs: [a, b, c] })).rows);
+    expect(joined.rows.map((row) => row.run_id)).toEqual(['run-a', 'run-b', 'run-c']);
+    expect(joined.notes).toEqual([]);
+  });
+
+  it('says which table was changed, and refuses a run that two inputs hold and a table that is none of its own', async () => {
+    const run = await writeRun(join(folder, 'run-a'), {
+      checkpoints: [131_072],
+      measurements: [at(131_072)],
+    });
+    const path = join(folder, 'a.csv');
+    await writeTable(path, (await buildTable({ inputs: [run] })).rows);
+    await expect(buildTable({ inputs: [run, path] })).rejects.toThrow(
+      /^Run run-a is in .*run-a and in .*a\.csv/,
+    );
+    await expect(buildTable({ inputs: [path, path] })).rejects.toThrow(/^Run run-a is in .*a\.csv and in/);
+
+    const text = await readFile(path, 'utf8');
+    await writeFile(path, text.replaceAll('run-a', 'renamed'));
+    expect((await buildTable({ inputs: [run, path] })).notes).toEqual([
+      expect.stringContaining('was changed'),
+    ]);
+
+    await writeFile(path, text.replace('run_id,', 'model,'));
+    await expect(buildTable({ inputs: [path] })).rejects.toThrow(/line 1: model is no column/);
+    await writeFile(path, text.replace('\nrun-a,', '\n,'));
+    await expect(buildTable({ inputs: [path] })).rejects.toThrow(/row 1 has no run_id/);
   });
 
   it('joins configuration, provenance and measurement into one row', async () => {
