@@ -1,10 +1,13 @@
 // Forms of the same work, timed in turns: each process makes itself ready while no other runs, then all take a block
 // of steps each, round after round, so that a card that grows warm or slow favours none.
-//   node scripts/bench/turns.mjs [--rounds 5] [--warm-rounds 1] [--limit SECONDS] [--log DIR] NAME=[SECONDS:]COMMAND …
+//   node scripts/bench/turns.mjs [--rounds 5] [--warm-rounds 1] [--limit SECONDS] [--keep SECONDS] [--log DIR]
+//     [--together] NAME=[SECONDS:]COMMAND …
 // COMMAND (of a shell) is `gpu-step.mjs --in-turns …`, `torch_peer.py --in-turns …` or `text_time.py --in-turns …`: it
 // prints {"ready":true}, then {"block":milliseconds of a step} for each line that it is sent, and what it likes when
 // its input ends. One that is not ready in SECONDS (60), or ends, is left out; after the limit for all, nothing new is
-// begun. Prints each form's last line, then a table: medians and all blocks, and each median as a share of the first's.
+// begun; so much of it is kept for the rounds (30 s). `--together`: all make themselves ready at once, for programs that
+// lie compiled on the disk, where nothing is left to be tuned that others could disturb. Prints a table (medians and all
+// blocks, and each median as a share of the first's), then each form's last line.
 import { spawn } from 'node:child_process';
 import { createWriteStream, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,13 +22,13 @@ const { values: flags, positionals } = parseArgs({
     rounds: { type: 'string', default: '5' },
     'warm-rounds': { type: 'string', default: '1' },
     limit: { type: 'string', default: '3600' },
+    keep: { type: 'string', default: '30' },
+    together: { type: 'boolean', default: false },
     log: { type: 'string' },
   },
 });
 const began = performance.now();
 const secondsLeft = () => Number(flags.limit) - (performance.now() - began) / 1000;
-/** Kept of the limit for the rounds, while forms make themselves ready. */
-const ROUNDS_SECONDS = 30;
 /** The longest that a block may take. */
 const BLOCK_SECONDS = 60;
 
@@ -90,7 +93,8 @@ function start(name, command) {
     },
     async finish() {
       child.stdin.end();
-      await ask(BLOCK_SECONDS, undefined);
+      // What a process does after its last words is not waited for.
+      await ask(Math.max(1, Math.min(BLOCK_SECONDS, secondsLeft())), 'milliseconds');
       form.kill();
     },
   });
@@ -103,25 +107,23 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
     process.exit(1);
   });
 }
-for (const each of positionals) {
+async function begin(each) {
   const [, name, seconds = '60', command] = /^([^=]+)=(?:(\d+):)?(.*)$/s.exec(each);
   const since = performance.now();
   const form = start(name, command);
   forms.push(form);
-  await form.ready(Math.max(0.1, Math.min(Number(seconds), secondsLeft() - ROUNDS_SECONDS)));
+  await form.ready(Math.max(0.1, Math.min(Number(seconds), secondsLeft() - Number(flags.keep))));
   form.startSeconds = (performance.now() - since) / 1000;
   console.error(`${name}: ${form.failed ?? 'ready'} after ${form.startSeconds.toFixed(1)} s`);
 }
+if (flags.together) await Promise.all(positionals.map(begin));
+else for (const each of positionals) await begin(each);
 const warm = Number(flags['warm-rounds']);
 for (let round = 0; round < warm + Number(flags.rounds) && secondsLeft() > 0; round++) {
   for (const form of forms) {
     const milliseconds = await form.block();
     if (milliseconds !== undefined && round >= warm) form.blocks.push(milliseconds);
   }
-}
-for (const form of forms) {
-  await form.finish();
-  console.log(`${form.name}: ${form.last}`);
 }
 const first = median(forms[0].blocks) ?? Number.NaN;
 for (const { name, blocks, failed, startSeconds } of forms) {
@@ -130,4 +132,9 @@ for (const { name, blocks, failed, startSeconds } of forms) {
     ? [middle.toFixed(3), (middle / first).toFixed(4), blocks.map((each) => each.toFixed(3)).join(' ')]
     : [failed];
   console.log([name.padEnd(24), ...figures, `(ready after ${startSeconds.toFixed(1)} s)`].join('  '));
+}
+// One after another: what they measure at their end, they measure on an idle device.
+for (const form of forms) {
+  await form.finish();
+  console.log(`${form.name}: ${form.last}`);
 }
