@@ -1,10 +1,14 @@
 import { spawn } from 'node:child_process';
-import { access, readFile } from 'node:fs/promises';
+import { access } from 'node:fs/promises';
 import type { EngineName } from '../engine/index.js';
 import { EXIT, interruptedError, SparselawError } from '../errors.js';
+import { fitFileSchema } from '../files/fit.js';
 import { withFile } from '../io/file-error.js';
+import { readJson } from '../io/json.js';
 import { makeFolder } from '../io/make-folder.js';
 import { shellLine } from '../io/shell.js';
+import { isPreferred } from '../report/model.js';
+import { lawTitle, verdictOf } from '../report/text.js';
 import type { DemoPreset } from './presets.js';
 import { DEMO_LAWS, type DemoStage, type DemoText, demoPaths, demoStages } from './stages.js';
 
@@ -25,10 +29,14 @@ export interface DemoLaw {
   /** What is counted as active: `PPL-1%`, `not exactly zero`. */
   ratio: string;
   formula: string;
+  /** In the report's words. */
   verdict: string;
   /** What stands behind a verdict that is not `ok`, the weightiest last. */
   reasons: string[];
-  limit: { estimate: number | null; interval: [number | null, number | null] | null };
+  /** Activation ratio; null where the law has none that was found. */
+  limit: number | null;
+  /** Which law the report shows, and its verdict, where it is not the paper's. */
+  shown: string | null;
 }
 
 export interface DemoResult {
@@ -89,29 +97,22 @@ export function runStage(
   });
 }
 
-interface FitSummary {
-  fits: {
-    law: string;
-    formula: string;
-    verdict: string;
-    reasons?: string[];
-    limit?: DemoLaw['limit'] | null;
-  }[];
-}
-
+/** The verdict on the paper's law, and the law that the report shows in its place. */
 async function readLaw(
   { activation, ratio, law }: (typeof DEMO_LAWS)[number],
   path: string,
 ): Promise<DemoLaw> {
-  const { fits } = JSON.parse(await readFile(path, 'utf8')) as FitSummary;
-  const fit = fits.find((candidate) => candidate.law === law);
+  const file = await readJson(path, fitFileSchema);
+  const fit = file.fits.find((candidate) => candidate.law === law);
+  const shown = file.fits.find((candidate) => isPreferred(file, candidate));
   return {
     activation,
     ratio,
     formula: fit?.formula ?? '',
-    verdict: fit?.verdict ?? 'not fitted',
+    verdict: fit ? verdictOf(fit).words : 'not fitted',
     reasons: fit?.reasons ?? [],
-    limit: fit?.limit ?? { estimate: null, interval: null },
+    limit: fit?.verdict === 'not-converged' ? null : (fit?.limit?.estimate ?? null),
+    shown: shown && shown !== fit ? `${lawTitle(shown.law).toLowerCase()}, ${verdictOf(shown).words}` : null,
   };
 }
 

@@ -35,10 +35,10 @@ it('runs the demo, text to report, on wasm where pip is hidden, says so, and goe
   await mkdir(path);
   await symlink(process.execPath, join(path, 'node'));
   const env = { PATH: path, SPARSELAW_CACHE_DIR: join(folder, 'cache'), SPARSELAW_PJRT_PLUGIN: '' };
-  const demo = () =>
-    execute(bin, ['demo', '--out', 'demo', '--preset', 'tiny', '--json'], { cwd: folder, env });
+  const demo = (...more: string[]) =>
+    execute(bin, ['demo', '--out', 'demo', '--preset', 'tiny', ...more], { cwd: folder, env });
 
-  const first = await demo();
+  const first = await demo('--json');
   expect(first.stderr).toMatch(/No XLA plugin/);
   expect(first.status).toBe(0);
   const { report, table, fits, engine } = JSON.parse(first.stdout);
@@ -57,4 +57,7 @@ it('runs the demo, text to report, on wasm where pip is hidden, says so, and goe
   const second = await demo();
   expect(second.status).toBe(0);
   expect(second.stderr.match(/already there/g)?.length).toBe(10);
+  // What the terminal says of a law is what the page says of it.
+  const [, shown] = /; the report shows: .*, (.*)$/m.exec(second.stdout)!;
+  expect(html).toContain(`>${shown}</span>`);
 }, 300_000);
