@@ -58,8 +58,7 @@ export default class Demo extends BaseCommand<typeof Demo> {
       announce: (message) => this.notice(message),
       signal: this.interruption(),
     });
-    for (const { activation, ratio, formula, verdict, reasons, limit, shown } of result.laws) {
-      const reason = reasons.at(-1);
+    for (const { activation, ratio, formula, verdict, reason, limit, shown } of result.laws) {
       const end = limit === null ? '' : `, limit ${limit.toPrecision(3)}`;
       const instead = shown ? `; the report shows: ${shown}` : '';
       this.log(

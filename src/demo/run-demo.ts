@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { access } from 'node:fs/promises';
 import type { EngineName } from '../engine/index.js';
 import { EXIT, interruptedError, SparselawError } from '../errors.js';
-import { fitFileSchema } from '../files/fit.js';
+import { type Fit, fitFileSchema } from '../files/fit.js';
 import { withFile } from '../io/file-error.js';
 import { readJson } from '../io/json.js';
 import { makeFolder } from '../io/make-folder.js';
@@ -31,8 +31,8 @@ export interface DemoLaw {
   formula: string;
   /** In the report's words. */
   verdict: string;
-  /** What stands behind a verdict that is not `ok`, the weightiest last. */
-  reasons: string[];
+  /** What stands behind the verdict, where anything does. */
+  reason: string | null;
   /** Activation ratio; null where the law has none that was found. */
   limit: number | null;
   /** Which law the report shows, and its verdict, where it is not the paper's. */
@@ -110,11 +110,16 @@ async function readLaw(
     ratio,
     formula: fit?.formula ?? '',
     verdict: fit ? verdictOf(fit).words : 'not fitted',
-    reasons: fit?.reasons ?? [],
+    reason: (fit && reasonOf(fit)) ?? null,
     limit: fit?.verdict === 'not-converged' ? null : (fit?.limit?.estimate ?? null),
     shown: shown && shown !== fit ? `${lawTitle(shown.law).toLowerCase()}, ${verdictOf(shown).words}` : null,
   };
 }
+
+/** What gave a fit its verdict: of all that was found, the last weighs most, but for a bound. */
+const reasonOf = ({ verdict, reasons }: Fit): string | undefined =>
+  (verdict === 'at-bound' ? reasons.find((reason) => reason.includes('on its bound')) : undefined) ??
+  reasons.at(-1);
 
 /** Text to report: runs every stage whose output is not there yet, and reads the two laws back. */
 export async function runDemo(options: DemoOptions): Promise<DemoResult> {
