@@ -87,7 +87,7 @@ export async function readManifest(corpus: string): Promise<Manifest> {
   if (!existsSync(path)) {
     const why = existsSync(corpus) ? `is no corpus: it holds no ${MANIFEST_FILE}` : 'does not exist';
     throw inputError(`${printable(corpus)} ${why}.`, {
-      code: 'no-corpus',
+      code: 'missing-file',
       suggestions: ['sparselaw corpus build TEXT --out DIR'],
     });
   }
