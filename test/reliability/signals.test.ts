@@ -17,7 +17,7 @@ const ENDLESS = [
   ...['--layers', '1', '--width', '8', '--ff', '12', '--heads', '2', '--seq-len', '8', '--engine', 'cpu'],
   ...[
     '--batch-tokens',
-    '32',
+    '8',
     '--tokens',
     '3200k',
     '--warmup',
