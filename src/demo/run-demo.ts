@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
-import { access } from 'node:fs/promises';
 import type { EngineName } from '../engine/index.js';
 import { EXIT, interruptedError, SparselawError } from '../errors.js';
 import { type Fit, fitFileSchema } from '../files/fit.js';
+import { pathExists } from '../io/exists.js';
 import { withFile } from '../io/file-error.js';
 import { readJson } from '../io/json.js';
 import { makeFolder } from '../io/make-folder.js';
@@ -45,12 +45,6 @@ export interface DemoResult {
   fits: string[];
   laws: DemoLaw[];
 }
-
-const exists = (path: string) =>
-  access(path).then(
-    () => true,
-    () => false,
-  );
 
 /**
  * Runs one command of this program; its progress goes to our stderr, its result is kept from stdout.
@@ -130,13 +124,13 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   for (const [index, { title, args, output }] of stages.entries()) {
     const place = `[${index + 1}/${stages.length}]`;
     // Everything after the first stage that ran is made anew, except runs, which know how to resume.
-    if (!changed && (await exists(output))) {
+    if (!changed && (await pathExists(output))) {
       announce(`${place} ${title}: already there.`);
       continue;
     }
     announce(`${place} ${title}\n      sparselaw ${shellLine(args)}`);
-    const resumable = args[0] === 'train' && (await exists(demoRunOf(args)));
-    if (args[0] === 'train' && (await exists(output))) continue;
+    const resumable = args[0] === 'train' && (await pathExists(demoRunOf(args)));
+    if (args[0] === 'train' && (await pathExists(output))) continue;
     await runStage(program, resumable ? [...args, '--resume'] : args, quiet, signal);
     changed = true;
   }
