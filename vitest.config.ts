@@ -28,7 +28,6 @@ const PLAIN = ['config', 'fit', 'house', 'io', 'laws', 'random', 'table'].map(
 /** Slowest first: vitest starts the largest files first, and a short file may take long. */
 const SLOW = [
   'sweep/sweep',
-  'cli/demo',
   'cli/pack',
   'cli/pipeline',
   'cli/readme',

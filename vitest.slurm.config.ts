@@ -7,5 +7,7 @@ export default defineConfig({
     pool: 'forks',
     testTimeout: 1_800_000,
     hookTimeout: 120_000,
+    disableConsoleIntercept: true,
+    env: { NO_COLOR: '1', OCLIF_COLUMNS: '80' },
   },
 });

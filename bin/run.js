@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 
 /** oclif knows no status for a command that does not exist: it is a mistake of usage, like an unknown flag. */
 const USAGE_STATUS = 2;
@@ -35,12 +35,14 @@ try {
   await run(helpAsFlag(process.argv.slice(2)), import.meta.url);
   await flush();
 } catch (error) {
-  const isUnknown = /^command \S+ not found$/.test(error?.message);
-  if (isUnknown) {
-    error.message = `${error.message.replaceAll(':', ' ')}; see sparselaw --help`;
+  const unknown = /^command (\S+) not found$/.exec(error?.message)?.[1];
+  if (unknown) {
+    const { unknownCommand } = await import('../dist/src/unknown-command.js');
+    const manifest = JSON.parse(readFileSync(new URL('../oclif.manifest.json', import.meta.url), 'utf8'));
+    error.message = unknownCommand(unknown.split(':'), Object.keys(manifest.commands));
     error.oclif = { ...error.oclif, exit: USAGE_STATUS };
   }
-  if (isUnknown && process.argv.includes('--json')) {
+  if (unknown && process.argv.includes('--json')) {
     // As every command's errors (commands/_base.ts).
     const shown = { code: 'usage', message: error.message, suggestions: ['sparselaw --help'] };
     process.stdout.write(`${JSON.stringify({ error: shown }, null, 2)}\n`);

@@ -11,20 +11,20 @@ const ETA_WINDOW_SHARE = 0.5;
 /** Rate over the last seconds, so that a slow start (compilation) does not spoil the estimate for long. */
 class RateMeter {
   private samples: { at: number; done: number }[] = [];
-  private began: number | undefined;
+  private begun?: { at: number; done: number };
 
   add(done: number, at: number): void {
     // Reports without progress say nothing about the rate: a unit may take longer than the window.
     if (this.samples.at(-1)?.done === done) return;
-    this.began ??= at;
+    this.begun ??= { at, done };
     this.samples.push({ at, done });
-    const window = Math.max(ETA_WINDOW_MS, ETA_WINDOW_SHARE * (at - this.began));
+    const window = Math.max(ETA_WINDOW_MS, ETA_WINDOW_SHARE * (at - this.begun.at));
     while (this.samples.length > 2 && at - this.samples[0]!.at > window) this.samples.shift();
   }
 
-  /** Of the unit; 0 where nothing is known. */
-  perSecond(): number {
-    const first = this.samples[0];
+  /** Of the unit; 0 where nothing is known. `overall`: since the beginning, for what has ended; its last seconds are often of stragglers. */
+  perSecond(overall: boolean): number {
+    const first = overall ? this.begun : this.samples[0];
     const last = this.samples.at(-1);
     if (!first || !last || last.at <= first.at) return 0;
     return ((last.done - first.done) / (last.at - first.at)) * 1000;
@@ -112,7 +112,7 @@ export function createProgress(stream: NodeJS.WriteStream = process.stderr): OnP
       lastPlain = now;
     }
     meter.add(event.done, now);
-    const rate = meter.perSecond();
+    const rate = meter.perSecond(finished);
     if (!isTerminal) {
       if (!finished && now - lastPlain < PLAIN_INTERVAL_MS) return;
       lastPlain = now;

@@ -58,11 +58,12 @@ export default class Demo extends BaseCommand<typeof Demo> {
       announce: (message) => this.notice(message),
       signal: this.interruption(),
     });
-    for (const { activation, ratio, formula, verdict, reasons, limit } of result.laws) {
-      const reason = reasons.at(-1);
-      const isKnown = limit.estimate !== null && verdict !== 'not-converged';
-      const end = isKnown ? `, limit ${limit.estimate!.toPrecision(3)}` : '';
-      this.log(`${activation}, ${ratio}: ${formula}${end}  (${verdict}${reason ? `: ${reason}` : ''})`);
+    for (const { activation, ratio, formula, verdict, reason, limit, shown } of result.laws) {
+      const end = limit === null ? '' : `, limit ${limit.toPrecision(3)}`;
+      const instead = shown ? `; the report shows: ${shown}` : '';
+      this.log(
+        `${activation}, ${ratio}: ${formula}${end}  (${verdict}${reason ? `: ${reason}` : ''})${instead}`,
+      );
     }
     this.log(result.report);
     return { report: result.report, table: result.table, fits: result.fits, engine };

@@ -152,7 +152,9 @@ Choices are ranked by log-likelihood per character; a last word is right where g
   private remark({ tasks, work }: Evaluation): void {
     for (const { name, truncated } of tasks) {
       if (truncated > 0)
-        this.notice(`${name}: ${truncated} contexts were cut on the left to the model's length.`);
+        this.notice(
+          `${name}: ${truncated} context${truncated === 1 ? ' was' : 's were'} cut on the left to the model's length.`,
+        );
     }
     if (work.length > 0) {
       this.notice(

@@ -1,6 +1,7 @@
 import { Args, Flags } from '@oclif/core';
-import { usageError } from '../src/errors.js';
+import { inputError, usageError } from '../src/errors.js';
 import type { Prediction } from '../src/fit/predict.js';
+import { printable } from '../src/io/printable.js';
 import { BaseCommand } from './_base.js';
 import { listOptions } from './_flags.js';
 import { drawTable } from './_table.js';
@@ -46,6 +47,12 @@ export default class Predict extends BaseCommand<typeof Predict> {
       import('../src/files/fit.js'),
       import('../src/fit/predict.js'),
     ]);
+    if (/\.(csv|parquet)$/i.test(this.args.fit)) {
+      throw inputError(`${printable(this.args.fit)} is a table: predict reads what was fitted to it.`, {
+        code: 'not-a-fit',
+        suggestions: [`sparselaw fit ${printable(this.args.fit)} --out fit.json`],
+      });
+    }
     const file = await readJson(this.args.fit, fitFileSchema);
     const predictions = predict(file, this.flags);
     if (!this.jsonEnabled()) await this.print(predictions, file.y);

@@ -13,7 +13,7 @@ export default class CorpusShow extends BaseCommand<typeof CorpusShow> {
     '<%= config.bin %> <%= command.id %> corpus --sample 200 --json',
   ];
   static override args = {
-    corpus: Args.string({ description: 'folder made by `corpus build`', required: true }),
+    corpus: Args.string({ description: 'Folder made by `corpus build`.', required: true }),
   };
   static override flags = {
     sample: countFlag({ summary: 'Tokens of the decoded sample.', default: 60, min: 0, max: 100_000 }),

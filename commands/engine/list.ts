@@ -6,7 +6,8 @@ import { drawTable } from '../_table.js';
 export default class EngineList extends BaseCommand<typeof EngineList> {
   static override summary = 'List what the engines xla and tensorflow run on, and what of it is installed.';
   static override description =
-    'What is installed is compared with the pinned SHA-256. The engine wasm needs nothing of it.';
+    'What is installed is compared with the pinned SHA-256 (again only where its file has changed; `doctor` always ' +
+    'reads it whole). The engine wasm needs nothing of it.';
   static override examples = [
     { description: 'What can run here', command: '<%= config.bin %> <%= command.id %>' },
     {

@@ -1,4 +1,5 @@
 import { Args, Flags } from '@oclif/core';
+import { EXIT } from '../../src/errors.js';
 import type { GridFile } from '../../src/sweep/grid-file.js';
 import type { PlannedRun } from '../../src/sweep/plan.js';
 import type { Rates } from '../../src/sweep/rates.js';
@@ -96,6 +97,9 @@ export default class SweepRun extends BaseCommand<typeof SweepRun> {
     this.log(await statusTable(views));
     if (views.some(({ state }) => state === 'failed')) {
       this.notice(`To run the failed ones again: ${this.config.bin} sweep retry ${flags.out}`);
+    }
+    if (status === EXIT.interrupted) {
+      this.notice('To go on: the same command again; what is trained and measured is kept.');
     }
     process.exitCode = status;
     return { runs: views };

@@ -109,6 +109,13 @@ async function summarize(checkpoint: string): Promise<CheckpointSummary> {
 /** @throws SparselawError (status 3) when the folder is not a checkpoint of ours */
 export async function describeCheckpoint(checkpoint: string): Promise<CheckpointDetails> {
   const paths = checkpointPaths(checkpoint);
+  if (!existsSync(paths.state)) {
+    const why = existsSync(checkpoint) ? 'is no checkpoint, nor a run with one' : 'does not exist';
+    throw inputError(`${printable(checkpoint)} ${why}.`, {
+      code: 'not-a-checkpoint',
+      suggestions: ['Give RUN, RUN/checkpoints/NAME or a Hugging Face folder.'],
+    });
+  }
   const [summary, { state }, shape] = [
     await summarize(checkpoint),
     await readState(paths.state),

@@ -1,10 +1,14 @@
 import { spawn } from 'node:child_process';
-import { access, readFile } from 'node:fs/promises';
 import type { EngineName } from '../engine/index.js';
 import { EXIT, interruptedError, SparselawError } from '../errors.js';
+import { type Fit, fitFileSchema } from '../files/fit.js';
+import { pathExists } from '../io/exists.js';
 import { withFile } from '../io/file-error.js';
+import { readJson } from '../io/json.js';
 import { makeFolder } from '../io/make-folder.js';
 import { shellLine } from '../io/shell.js';
+import { isPreferred } from '../report/model.js';
+import { lawTitle, verdictOf } from '../report/text.js';
 import type { DemoPreset } from './presets.js';
 import { DEMO_LAWS, type DemoStage, type DemoText, demoPaths, demoStages } from './stages.js';
 
@@ -25,10 +29,14 @@ export interface DemoLaw {
   /** What is counted as active: `PPL-1%`, `not exactly zero`. */
   ratio: string;
   formula: string;
+  /** In the report's words. */
   verdict: string;
-  /** What stands behind a verdict that is not `ok`, the weightiest last. */
-  reasons: string[];
-  limit: { estimate: number | null; interval: [number | null, number | null] | null };
+  /** What stands behind the verdict, where anything does. */
+  reason: string | null;
+  /** Activation ratio; null where the law has none that was found. */
+  limit: number | null;
+  /** Which law the report shows, and its verdict, where it is not the paper's. */
+  shown: string | null;
 }
 
 export interface DemoResult {
@@ -37,12 +45,6 @@ export interface DemoResult {
   fits: string[];
   laws: DemoLaw[];
 }
-
-const exists = (path: string) =>
-  access(path).then(
-    () => true,
-    () => false,
-  );
 
 /**
  * Runs one command of this program; its progress goes to our stderr, its result is kept from stdout.
@@ -89,31 +91,29 @@ export function runStage(
   });
 }
 
-interface FitSummary {
-  fits: {
-    law: string;
-    formula: string;
-    verdict: string;
-    reasons?: string[];
-    limit?: DemoLaw['limit'] | null;
-  }[];
-}
-
+/** The verdict on the paper's law, and the law that the report shows in its place. */
 async function readLaw(
   { activation, ratio, law }: (typeof DEMO_LAWS)[number],
   path: string,
 ): Promise<DemoLaw> {
-  const { fits } = JSON.parse(await readFile(path, 'utf8')) as FitSummary;
-  const fit = fits.find((candidate) => candidate.law === law);
+  const file = await readJson(path, fitFileSchema);
+  const fit = file.fits.find((candidate) => candidate.law === law);
+  const shown = file.fits.find((candidate) => isPreferred(file, candidate));
   return {
     activation,
     ratio,
     formula: fit?.formula ?? '',
-    verdict: fit?.verdict ?? 'not fitted',
-    reasons: fit?.reasons ?? [],
-    limit: fit?.limit ?? { estimate: null, interval: null },
+    verdict: fit ? verdictOf(fit).words : 'not fitted',
+    reason: (fit && reasonOf(fit)) ?? null,
+    limit: fit?.verdict === 'not-converged' ? null : (fit?.limit?.estimate ?? null),
+    shown: shown && shown !== fit ? `${lawTitle(shown.law).toLowerCase()}, ${verdictOf(shown).words}` : null,
   };
 }
+
+/** What gave a fit its verdict: of all that was found, the last weighs most, but for a bound. */
+const reasonOf = ({ verdict, reasons }: Fit): string | undefined =>
+  (verdict === 'at-bound' ? reasons.find((reason) => reason.includes('on its bound')) : undefined) ??
+  reasons.at(-1);
 
 /** Text to report: runs every stage whose output is not there yet, and reads the two laws back. */
 export async function runDemo(options: DemoOptions): Promise<DemoResult> {
@@ -124,13 +124,13 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   for (const [index, { title, args, output }] of stages.entries()) {
     const place = `[${index + 1}/${stages.length}]`;
     // Everything after the first stage that ran is made anew, except runs, which know how to resume.
-    if (!changed && (await exists(output))) {
+    if (!changed && (await pathExists(output))) {
       announce(`${place} ${title}: already there.`);
       continue;
     }
     announce(`${place} ${title}\n      sparselaw ${shellLine(args)}`);
-    const resumable = args[0] === 'train' && (await exists(demoRunOf(args)));
-    if (args[0] === 'train' && (await exists(output))) continue;
+    const resumable = args[0] === 'train' && (await pathExists(demoRunOf(args)));
+    if (args[0] === 'train' && (await pathExists(output))) continue;
     await runStage(program, resumable ? [...args, '--resume'] : args, quiet, signal);
     changed = true;
   }

@@ -3,6 +3,7 @@ import { cpus, freemem, totalmem } from 'node:os';
 import { promisify } from 'node:util';
 import { hasNvidiaGpu } from '../engine/gpu.js';
 import { type DeviceKind, type EngineName, openEngine } from '../engine/index.js';
+import { forgetVerified } from '../engine/install/index.js';
 import { SparselawError } from '../errors.js';
 import type { Check } from './check.js';
 import { checkGpu } from './gpu.js';
@@ -81,7 +82,8 @@ export const DOCTOR_ENGINES = ['xla', 'tensorflow', 'wasm'] as const satisfies r
 
 /**
  * Looks at everything a run needs: Node, the machine, the programs that some commands call, and every engine,
- * each with a small program compared with the plain reference.
+ * each with a small program compared with the plain reference. Each engine's library is read whole and compared with
+ * what was pinned, also where commands trust that it is the file that they compared before.
  */
 export async function runChecks(engines: readonly EngineName[] = DOCTOR_ENGINES): Promise<Check[]> {
   const programs = await Promise.all([
@@ -95,6 +97,7 @@ export async function runChecks(engines: readonly EngineName[] = DOCTOR_ENGINES)
     checkProgram('xz', 'xz', ['--version'], 'to read .xz texts', 'Install the package xz-utils.'),
   ]);
   const checks = [checkNode(), checkMachine(), ...programs, ...(await checkGpu())];
+  await forgetVerified();
   // One after the other: each takes all cores while it is compared.
   for (const name of engines) {
     if (name === 'xla' && hasNvidiaGpu()) checks.push(await checkEngine(name, 'cuda'));

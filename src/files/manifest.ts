@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { inputError } from '../errors.js';
@@ -83,6 +84,13 @@ export function manifestHash(content: Omit<Manifest, 'sha256'>): string {
 /** @throws SparselawError (status 3) when the folder is no corpus or its manifest was changed */
 export async function readManifest(corpus: string): Promise<Manifest> {
   const path = join(corpus, MANIFEST_FILE);
+  if (!existsSync(path)) {
+    const why = existsSync(corpus) ? `is no corpus: it holds no ${MANIFEST_FILE}` : 'does not exist';
+    throw inputError(`${printable(corpus)} ${why}.`, {
+      code: 'missing-file',
+      suggestions: ['sparselaw corpus build TEXT --out DIR'],
+    });
+  }
   const manifest = await readJson(path, manifestSchema);
   if (manifestHash(manifest) !== manifest.sha256) {
     throw inputError(`${printable(path)} was changed after it was written: its SHA-256 does not match.`, {

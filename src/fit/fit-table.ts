@@ -4,6 +4,7 @@ import { changedTable, wasChanged } from '../files/table.js';
 import { sha256File } from '../io/hash.js';
 import { findLaw, LAW_IDS } from '../laws/index.js';
 import { findJointLaw, JOINT_LAWS } from '../laws/joint/index.js';
+import { nearest } from '../nearest.js';
 import type { OnProgress } from '../progress.js';
 import { type BootstrapPart, summariseBootstrap } from './bootstrap.js';
 import { compare, lawsForShape } from './compare.js';
@@ -54,9 +55,12 @@ export async function fitTable(path: string, options: FitTableOptions): Promise<
   }
   for (const law of auto ? [] : options.laws) {
     if (findLaw(law) || findJointLaw(law)) continue;
-    throw usageError(`--law: there is no law "${law}".`, {
+    const known = ['auto', ...LAW_IDS, ...JOINT_LAWS.map(({ id }) => id)];
+    // The beginning of a name, or a slip in it.
+    const near = known.find((id) => law.length > 2 && id.startsWith(law)) ?? nearest(law, known);
+    throw usageError(`--law: there is no law "${law}".${near ? ` Did you mean ${near}?` : ''}`, {
       code: 'unknown-law',
-      suggestions: [`The laws are: auto, ${[...LAW_IDS, ...JOINT_LAWS.map(({ id }) => id)].join(', ')}.`],
+      suggestions: [`The laws are: ${known.join(', ')}.`],
     });
   }
   const jointLaws = options.laws.filter((id) => findJointLaw(id));

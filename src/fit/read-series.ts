@@ -114,7 +114,7 @@ export async function readSeries(path: string, request: SeriesRequest): Promise<
     },
   });
   const columns = plan! as ColumnPlan;
-  if (used === 0) throw noRows(path, columns.names[columns.x]!, leftOut);
+  if (used === 0) throw noRows(path, columns.names[columns.x]!, read, leftOut);
   return {
     kind,
     x: columns.names[columns.x]!,
@@ -129,7 +129,12 @@ export async function readSeries(path: string, request: SeriesRequest): Promise<
   };
 }
 
-function noRows(path: string, x: string, leftOut: Record<string, number>) {
+function noRows(path: string, x: string, read: number, leftOut: Record<string, number>) {
+  if (read === 0) {
+    return inputError(`${printable(path)} holds no rows, only the names of its columns.`, {
+      code: 'no-rows',
+    });
+  }
   const why = Object.entries(leftOut).map(([reason, count]) => `${count} by ${reason}`);
   const allMissing = Object.keys(leftOut).every((reason) => reason === `${x} missing`) && why.length > 0;
   return inputError(

@@ -108,7 +108,8 @@ const isSameAxes = (a: FitSource, b: FitSource) => a.file.x === b.file.x && a.fi
 /** A law without a limit stands for a group only where those with one have considerably less support than this. */
 const LIMITED_WITHIN = 4;
 
-function isPreferred(file: FitFile, fit: Fit): boolean {
+/** Whether the report's card of a group shows this fit. */
+export function isPreferred(file: FitFile, fit: Fit): boolean {
   const key = JSON.stringify(fit.group);
   const own = file.fits.filter((other) => JSON.stringify(other.group) === key);
   const ranking = file.comparison.find(({ group }) => JSON.stringify(group) === key)?.ranking ?? [];

@@ -48,7 +48,7 @@ export function fitSentence(model: ReportModel): string {
   if (views.length === 0) return '';
   const points = views.reduce((sum, { fit }) => sum + fit.n, 0);
   const verdicts = [...groupBy(views, ({ fit }) => verdictOf(fit).words)].map(
-    ([words, own]) => `${own.length} ${words}`,
+    ([words, own]) => `${own.length} ${words === NO_LAW_FOLLOWS ? `that ${words}` : words}`,
   );
   return `Laws fitted to ${countOf(points, 'point')} of ${countOf(views.length, 'series', 'series')}: ${listOf(verdicts)}.`;
 }
@@ -61,6 +61,7 @@ export interface Verdict {
   tone: 'ok' | 'caution' | 'bad';
 }
 
+const NO_LAW_FOLLOWS = 'no law follows';
 const VERDICTS: Record<Fit['verdict'], Verdict> = {
   ok: { words: 'well identified', tone: 'ok' },
   'weakly-identified': { words: 'weakly identified', tone: 'caution' },
@@ -69,7 +70,7 @@ const VERDICTS: Record<Fit['verdict'], Verdict> = {
   'too-few-points': { words: 'too few points', tone: 'bad' },
 };
 export const verdictOf = ({ verdict, law }: { verdict: Fit['verdict']; law: string }): Verdict =>
-  law === NO_LAW ? { words: 'no law follows', tone: 'caution' } : VERDICTS[verdict];
+  law === NO_LAW ? { words: NO_LAW_FOLLOWS, tone: 'caution' } : VERDICTS[verdict];
 
 /** A constant is what is left where no law does better: its mean is not a limit that anything tends to. */
 export const NO_LAW = 'constant';

@@ -169,6 +169,9 @@ describe('the report in a browser', () => {
       '[...document.querySelectorAll("table, svg.marks, .card")].filter((e) => e.offsetParent !== null && e.getBoundingClientRect().right > innerWidth + 1).map((e) => e.outerHTML.slice(0, 120))',
     );
     expect(wide).toEqual([]);
+    // Ink for paper, also where the screen is dark.
+    await page.emulateMedia({ media: 'print', colorScheme: 'dark' });
+    expect(await page.evaluate('getComputedStyle(document.documentElement).colorScheme')).toBe('light');
     await context.close();
   });
 });

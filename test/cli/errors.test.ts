@@ -2,7 +2,8 @@ import { mkdtemp, readdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { execute, program, sparselaw } from './cli.js';
+import { unknownCommand } from '../../src/unknown-command.js';
+import { execute, program, root, sparselaw } from './cli.js';
 import { sparselawHere } from './in-process.js';
 
 const temporary = () => mkdtemp(join(tmpdir(), 'sparselaw-'));
@@ -71,12 +72,26 @@ it('takes help as a command, too', async () => {
 it('exits 2 for a command that is none', async () => {
   const { status, stderr } = await sparselaw(['corpus', 'nothing']);
   expect(status).toBe(2);
-  expect(line(stderr)).toMatch(/command corpus nothing not found/);
-  const asJson = await sparselaw(['corpus', 'nothing', '--json']);
+  expect(line(stderr)).toMatch(/command corpus nothing not found; see sparselaw --help/);
+  const asJson = await sparselaw(['mesure', 'runs', '--json']);
   expect(asJson).toMatchObject({ status: 2, stderr: '' });
   expect(JSON.parse(asJson.stdout).error).toMatchObject({
     code: 'usage',
-    message: expect.stringMatching(/command corpus nothing not found/),
+    message: 'command mesure not found. Did you mean measure? See sparselaw --help',
+  });
+});
+
+describe('words that are no command', () => {
+  const commands = ['train', 'measure', 'engine:list', 'corpus:build', 'corpus:show'];
+  it.each([
+    ['trian --data', 'command trian not found. Did you mean train? See sparselaw --help'],
+    ['train corpus', 'Unexpected argument: corpus; see sparselaw train --help'],
+    ['engine list xla', 'Unexpected argument: xla; see sparselaw engine list --help'],
+    ['corpus biuld text', 'command corpus biuld not found. Did you mean corpus build? See sparselaw --help'],
+    ['corpsu build', 'command corpsu not found. Did you mean corpus? See sparselaw --help'],
+    ['x', 'command x not found; see sparselaw --help'],
+  ])('%s', (words, message) => {
+    expect(unknownCommand(words.split(' '), commands)).toBe(message);
   });
 });
 
@@ -119,6 +134,37 @@ describe('bad input', () => {
     const json = await sparselaw(['fit', 'no-such-table.csv', '--json']);
     expect(json.status).toBe(3);
     expect(JSON.parse(json.stdout).error.message).toMatch(/no-such-table\.csv/);
+  });
+
+  it.each([
+    [['train', '--data', 'no-such-corpus'], /^no-such-corpus does not exist\.$/, 'sparselaw corpus build'],
+    [
+      ['train', '--data', 'src'],
+      /^src is no corpus: it holds no manifest\.json\.$/,
+      'sparselaw corpus build',
+    ],
+    [['checkpoint', 'show', 'src'], /^src is no checkpoint, nor a run with one\.$/, 'Give RUN'],
+    [['checkpoint', 'show', 'nowhere'], /^nowhere does not exist\.$/, 'Give RUN'],
+    [['predict', 'table.csv', '--at', '1'], /^table\.csv is a table/, 'sparselaw fit table.csv'],
+  ])('tells what %j was given instead', async (args, message, suggestion) => {
+    const { status, stdout } = await sparselawHere([...args, '--json'], { cwd: root });
+    const { error } = JSON.parse(stdout);
+    expect(status).toBe(3);
+    expect(error.message).toMatch(message);
+    expect(error.suggestions.join()).toContain(suggestion);
+  });
+
+  it('tells an empty table from one whose rows are left out', async () => {
+    const path = join(await temporary(), 't.csv');
+    await writeFile(path, 'tokens,activation_ratio\n');
+    const { stdout } = await sparselawHere(['fit', path, '--json']);
+    expect(JSON.parse(stdout).error.message).toBe(`${path} holds no rows, only the names of its columns.`);
+  });
+
+  it('knows which law is meant', async () => {
+    const { status, stdout } = await sparselawHere(['fit', 't.csv', '--law', 'logspace', '--json']);
+    expect(status).toBe(2);
+    expect(JSON.parse(stdout).error.message).toMatch(/no law "logspace"\. Did you mean logspace-power\?$/);
   });
 
   it('names a column that is not there and those that are', async () => {

@@ -12,8 +12,8 @@ it('builds a study with make -j2 and repeats only what is stale', async () => {
   await writeFile(join(folder, 'text.txt'), text.slice(0, 60_000));
   const settings = [
     `SPARSELAW=${process.execPath} ${program}`,
-    'TRAIN=--engine cpu --layers 1 --width 8 --ff 12 --heads 2 --seq-len 8 --batch-tokens 32 --tokens 1k --checkpoints every:160 --validation-tokens 256',
-    'MEASURE=--engine cpu --metric zero --tokens 256',
+    'TRAIN=--engine cpu --layers 1 --width 8 --ff 12 --heads 2 --seq-len 8 --batch-tokens 32 --tokens 960 --checkpoints every:160 --validation-tokens 64',
+    'MEASURE=--engine cpu --metric zero --tokens 64',
   ];
   const make = (...extra: string[]) => execute('make', ['-j2', ...settings, ...extra], { cwd: folder });
 

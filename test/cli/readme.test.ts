@@ -28,7 +28,7 @@ const words = (command: string) => command.match(/"[^"]*"|\S+/g)!.map((word) => 
 
 /** What is not run here, and the test that runs it. */
 const ELSEWHERE: Record<string, string> = {
-  'make demo': 'test/cli/demo.test.ts, at its smallest preset',
+  'make demo': 'test/cli/pack.test.ts, at its smallest preset',
   'make test': 'this is it',
   'sparselaw sweep run grid.yaml --out study --dry-run': 'test/cli/sweep.test.ts',
   'sparselaw sweep run grid.yaml --out study --parallel 2': 'test/sweep/sweep.test.ts, with a smaller grid',

@@ -49,6 +49,22 @@ describe('progress', () => {
     );
   });
 
+  it('ends with the rate of the whole, not of its last seconds', () => {
+    vi.useFakeTimers({ now: 0 });
+    let written = '';
+    const pipe = { isTTY: false, write: (text: string) => (written += text) };
+    const progress = createProgress(pipe as unknown as NodeJS.WriteStream);
+    // Nine in nine seconds, and half a minute for the tenth.
+    for (let done = 0; done < 10; done++) {
+      vi.setSystemTime(1000 * done);
+      progress({ task: 'sweep', done, total: 10, unit: 'runs' });
+    }
+    vi.setSystemTime(40_000);
+    progress({ task: 'sweep', done: 10, total: 10, unit: 'runs' });
+    vi.useRealTimers();
+    expect(written.split('\n').at(-2)).toBe('sweep  100%  10/10 runs  4s each  done');
+  });
+
   it('keeps the rate of what takes longer than its window', () => {
     vi.useFakeTimers({ now: 0 });
     let written = '';

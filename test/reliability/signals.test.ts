@@ -3,7 +3,8 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { execute, program, sparselaw } from '../cli/cli.js';
+import { execute, program } from '../cli/cli.js';
+import { sparselawHere as sparselaw } from '../cli/in-process.js';
 import { writeTinyCorpus } from '../training/corpus.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'sparselaw-signals-'));
@@ -16,10 +17,12 @@ const ENDLESS = [
   ...['--layers', '1', '--width', '8', '--ff', '12', '--heads', '2', '--seq-len', '8', '--engine', 'cpu'],
   ...[
     '--batch-tokens',
-    '32',
+    '8',
     '--tokens',
     '3200k',
     '--warmup',
+    '64',
+    '--validation-tokens',
     '64',
     '--checkpoints',
     '64',

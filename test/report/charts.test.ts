@@ -2,8 +2,11 @@ import { readdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { compile } from 'vega-lite';
 import { describe, expect, it } from 'vitest';
+import { lawLimits } from '../../src/report/charts/law-limits.js';
+import { axisOf } from '../../src/report/model.js';
 import { contrast, ramp, UI_COLORS } from '../../src/report/palette.js';
 import { renderSvg } from '../../src/report/render.js';
+import { assignSeries } from '../../src/report/series.js';
 import { darkOf } from '../../src/report/theme.js';
 import { SAMPLES } from './samples.js';
 
@@ -71,5 +74,29 @@ describe('charts', () => {
         expect(contrast(darkOf(light), UI_COLORS.surface.dark)).toBeGreaterThan(3);
       }
     }
+  });
+});
+
+describe('the limit under each law', () => {
+  it('is not squeezed by one that no share can have', () => {
+    const row = (law: string, limit: number, weight: number | null) => ({
+      ...{ series: 'relu', law, limit, low: null, high: null, deltaAicc: null, weight },
+    });
+    const chart = lawLimits({
+      name: 'limits',
+      y: axisOf('activation_ratio'),
+      rows: [
+        row('Sigmoid', 0.2, 0.6),
+        row('Constant', 0.1, 0.3),
+        row('Power', 9.5, null),
+        row('Log', -2, 0.1),
+      ],
+      series: assignSeries([{ label: 'relu', activation: 'relu', size: 1e5 }]),
+    });
+    const [, points] = chart.spec.layer as { encoding: { x: { scale: { domain: [number, number] } } } }[];
+    const [low, high] = points!.encoding.x.scale.domain;
+    expect(low).toBeCloseTo(0.1 - 0.015, 9);
+    expect(high).toBeCloseTo(0.2 + 0.015, 9);
+    expect(chart.caption).toContain('2 limits lie beyond the axis');
   });
 });

@@ -59,8 +59,10 @@ export async function startCluster(): Promise<Cluster> {
     MpiDefault: 'none',
     SlurmdParameters: 'config_overrides',
     ReturnToService: 2,
-    SlurmdTimeout: 10,
-    KillWait: 5,
+    SlurmdTimeout: 6,
+    KillWait: 2,
+    // By default the queue is gone through once in many seconds, for the sake of large clusters.
+    SchedulerParameters: 'sched_interval=1,sched_min_interval=0,batch_sched_delay=1,bf_interval=1',
     SelectType: 'select/cons_tres',
     SelectTypeParameters: 'CR_Core',
     JobAcctGatherType: 'jobacct_gather/none',
@@ -140,9 +142,9 @@ async function freePorts(count: number): Promise<number[]> {
 }
 
 async function until(ready: () => Promise<boolean>, what: string, log: string): Promise<void> {
-  for (let i = 0; i < 60; i++) {
+  for (let i = 0; i < 300; i++) {
     if (await ready().catch(() => false)) return;
-    await sleep(500);
+    await sleep(100);
   }
   const said = await readFile(log, 'utf8').catch(() => '(no log)');
   throw new Error(`${what} did not start:\n${said.slice(-2000)}`);

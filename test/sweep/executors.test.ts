@@ -1,14 +1,16 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { divideCores, divideMachine, keepTo, parseCores } from '../../src/sweep/executors/devices.js';
 import { recordDeath } from '../../src/sweep/executors/local.js';
+import { submitToSlurm } from '../../src/sweep/executors/slurm.js';
 import { arrayScript, finishScript } from '../../src/sweep/executors/slurm-script.js';
 import { slurmSchema } from '../../src/sweep/grid-schema.js';
 import { sweepPaths } from '../../src/sweep/paths.js';
 import { trainingSeconds } from '../../src/sweep/rates.js';
 import { readStatus } from '../../src/sweep/status-file.js';
+import type { Sweep } from '../../src/sweep/sweep-file.js';
 
 describe('divideMachine', () => {
   it('gives each run a GPU of its own', () => {
@@ -137,5 +139,23 @@ describe('the batch scripts of Slurm', () => {
     const script = finishScript({ ...common, name: 'finish' }, [['table', 'a b', '--out', 't.csv']]);
     expect(script).not.toContain('--gres');
     expect(script).toContain("run.js table 'a b' --out t.csv || status=$?");
+  });
+
+  it('and the runs they name stay apart when two are submitted at the same moment', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'sparselaw-slurm-'));
+    onTestFinished(() => rm(folder, { recursive: true, force: true }));
+    await writeFile(join(folder, 'sbatch'), '#!/bin/sh\necho 7\n', { mode: 0o755 });
+    vi.stubEnv('PATH', folder);
+    vi.useFakeTimers({ toFake: ['Date'] });
+    onTestFinished(() => {
+      vi.unstubAllEnvs();
+      vi.useRealTimers();
+    });
+    const sweep = { folder, slurm, measure: [], table: null, fit: [], report: null } as unknown as Sweep;
+    for (const id of ['one', 'other']) await submitToSlurm(folder, sweep, [id], { program: 'run.js' });
+    const { slurm: files } = sweepPaths(folder);
+    const lists = (await readdir(files)).filter((name) => name.endsWith('.txt'));
+    const texts = await Promise.all(lists.map((name) => readFile(join(files, name), 'utf8')));
+    expect(texts.sort()).toEqual(['one\n', 'other\n']);
   });
 });

@@ -4,12 +4,13 @@ import { join } from 'node:path';
 import type { RunView } from '../../src/sweep/status.js';
 import { type RunStatus, readStatus } from '../../src/sweep/status-file.js';
 import { type Outcome, sparselaw } from '../cli/cli.js';
+import { sparselawHere } from '../cli/in-process.js';
 import { writeTinyCorpus } from '../training/corpus.js';
 
 const SHAPE =
   'layers: 1, width: 8, heads: 2, ff: 12, seqLen: 8, batchTokens: 32, learningRate: 0.01, logEvery: 1';
 
-/** A temporary folder with a tiny corpus in which sweeps are run as a user would. */
+/** A temporary folder with a tiny corpus in which sweeps are run as a user would; their tasks are processes either way. */
 export async function createWorkshop() {
   const folder = await mkdtemp(join(tmpdir(), 'sparselaw-sweep-'));
   await writeTinyCorpus(join(folder, 'corpus'));
@@ -21,12 +22,15 @@ export async function createWorkshop() {
     grid: (name: string, steps: number, rest: string): Promise<void> =>
       writeFile(
         join(folder, name),
-        `defaults: { data: corpus, engine: cpu, ${SHAPE}, tokens: ${32 * steps}, warmup: 64, checkpoints: every:0.1 }
+        `defaults: { data: corpus, engine: cpu, ${SHAPE}, tokens: ${32 * steps}, warmup: 64, validationTokens: 64, checkpoints: every:0.2 }
 measure: [{ metric: zero, tokens: 64 }]
 ${rest}
 `,
       ),
-    sweep: (...args: string[]): Promise<Outcome> => sparselaw(['sweep', ...args], { cwd: folder }),
+    /** The command in this process: one at a time. */
+    sweep: (...args: string[]): Promise<Outcome> => sparselawHere(['sweep', ...args], { cwd: folder }),
+    /** The command in a process of its own: several at a time, and what is killed. */
+    sweepApart: (...args: string[]): Promise<Outcome> => sparselaw(['sweep', ...args], { cwd: folder }),
     statusOf: async (name: string, id: string): Promise<RunStatus> => (await readStatus(study(name), id))!,
   };
 }

@@ -4,3 +4,4 @@ export { type InstallOptions, installPlugin, removePlugin } from './install.js';
 export type { PluginLocation } from './location.js';
 export { PLUGIN_NAMES } from './recipes.js';
 export { listPlugins, type PluginStatus } from './status.js';
+export { forgetVerified } from './store.js';

@@ -2,6 +2,7 @@ import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { engineError, usageError } from '../../errors.js';
+import { writeFileAtomic } from '../../io/atomic.js';
 import { sha256, sha256File } from '../../io/hash.js';
 import { cacheFolder } from './cache-folder.js';
 import { type PluginRecipe, requirementsOf } from './recipe.js';
@@ -70,18 +71,60 @@ const damaged = (recipe: PluginRecipe, why: string, cause?: unknown) =>
     cause,
   });
 
+/** Folders that this process has verified. */
 const verified = new Set<string>();
 
+/** `verified.json` beside it: which file it was whose bytes were compared, so that starting a command reads no hundreds of MB. */
+const VERIFIED_FILE = 'verified.json';
+const verifiedSchema = z.strictObject({ schemaVersion: z.literal(1), sha256: z.string(), file: z.string() });
+
+/** A file changed less long ago than this could change again within one tick of the file system's clock. */
+const SETTLED_MS = 2000;
+
+/** What changes whenever a file is written or replaced (ctime cannot be set), and how long ago it last did, in ms. */
+async function identityOf(path: string): Promise<{ file: string; age: number } | undefined> {
+  const found = await stat(path, { bigint: true }).catch(() => undefined);
+  if (!found) return undefined;
+  const { ino, size, mtimeNs, ctimeNs } = found;
+  return { file: [ino, size, mtimeNs, ctimeNs].join(' '), age: Date.now() - Number(ctimeNs / 1_000_000n) };
+}
+
+/** The library's SHA-256: the recorded one where it is still the file that was hashed, else hashed and recorded. */
+async function librarySha256(folder: string, library: string): Promise<string> {
+  const record = join(folder, VERIFIED_FILE);
+  const identity = await identityOf(library);
+  const known = await readFile(record, 'utf8')
+    .then((text) => verifiedSchema.parse(JSON.parse(text)))
+    .catch(() => undefined);
+  if (identity && known?.file === identity.file) return known.sha256;
+  const hash = await sha256File(library);
+  if (identity && identity.age > SETTLED_MS) {
+    const value = { schemaVersion: 1, sha256: hash, file: identity.file };
+    // A cache that cannot be written to is hashed each time.
+    await writeFileAtomic(record, `${JSON.stringify(value)}\n`).catch(() => undefined);
+  }
+  return hash;
+}
+
+/** Has the next look at each installed library read all its bytes. */
+export async function forgetVerified(): Promise<void> {
+  verified.clear();
+  for (const recipe of RECIPES) {
+    await rm(join(pluginFolder(recipe), VERIFIED_FILE), { force: true }).catch(() => undefined);
+  }
+}
+
 /**
- * Checks that the plugin's library is byte for byte the pinned one, and that the libraries it needs are there in
- * full size (their gigabytes were hashed wheel by wheel when installed). Once per process.
+ * Checks that the plugin's library is byte for byte the pinned one (unless it is the very file that was when a
+ * command last looked), and that the libraries it needs are there in full size (their gigabytes were hashed wheel
+ * by wheel when installed). Once per process.
  * @throws SparselawError (status 4)
  */
 export async function verifyInstalled(recipe: PluginRecipe, installed: InstalledPlugin): Promise<void> {
   const folder = pluginFolder(recipe);
   if (verified.has(folder)) return;
   const library = join(folder, recipe.library);
-  const hash = await sha256File(library).catch((error) => {
+  const hash = await librarySha256(folder, library).catch((error) => {
     throw damaged(recipe, `${library} cannot be read`, error);
   });
   if (hash !== recipe.librarySha256 || installed.sha256 !== recipe.librarySha256) {

@@ -1,34 +1,9 @@
 import { inferTypes } from './infer.js';
-import type { Operation } from './operations.js';
+import type { Graph, Node, Operation } from './operations.js';
 import { simplify } from './simplify.js';
-import { sizeOf, type TensorType } from './types.js';
+import { sizeOf } from './types.js';
 
-/** One value (or, for operations with several results, their bundle) of a recorded program. */
-export interface Node {
-  readonly graph: Graph;
-  /** Position in recording order: operands come before their users. */
-  readonly id: number;
-  readonly operation: Operation;
-  readonly inputs: readonly Node[];
-  /** One per result. */
-  readonly types: readonly TensorType[];
-  /** The first result's type. */
-  readonly type: TensorType;
-  /**
-   * How many loops deep the value lives: 0 outside any, −1 when it depends on constants alone (such values are
-   * written again wherever they are used, so that a loop never carries them).
-   */
-  readonly level: number;
-}
-
-/** A recorded program: operations are only ever added, and equal ones are one node. */
-export interface Graph {
-  /** Adds an operation, or finds or simplifies to an existing node of the same value. */
-  add(operation: Operation, ...inputs: Node[]): Node;
-  /** A number for the next loop. */
-  nextLoop(): number;
-  readonly size: number;
-}
+export type { Graph, Node };
 
 /** Results with more elements than XLA can address are a mistake of shapes, not a program. */
 const MAX_ELEMENTS = 2 ** 40;

@@ -1,5 +1,4 @@
-import type { Node } from './graph.js';
-import type { DotAxes, Operation } from './operations.js';
+import type { DotAxes, Node, Operation } from './operations.js';
 import { wholeOf } from './placement.js';
 import { describeType, isFloat, sameShape, sameType, sizeOf, type TensorType } from './types.js';
 

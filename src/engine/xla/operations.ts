@@ -1,4 +1,3 @@
-import type { Node } from './graph.js';
 import type { Literal } from './literals.js';
 import type { ElementType, TensorType } from './types.js';
 
@@ -167,3 +166,30 @@ export type Operation =
   | { readonly op: 'result'; readonly index: number };
 
 export type OperationName = Operation['op'];
+
+/** One value (or, for operations with several results, their bundle) of a recorded program. */
+export interface Node {
+  readonly graph: Graph;
+  /** Position in recording order: operands come before their users. */
+  readonly id: number;
+  readonly operation: Operation;
+  readonly inputs: readonly Node[];
+  /** One per result. */
+  readonly types: readonly TensorType[];
+  /** The first result's type. */
+  readonly type: TensorType;
+  /**
+   * How many loops deep the value lives: 0 outside any, −1 when it depends on constants alone (such values are
+   * written again wherever they are used, so that a loop never carries them).
+   */
+  readonly level: number;
+}
+
+/** A recorded program: operations are only ever added, and equal ones are one node. */
+export interface Graph {
+  /** Adds an operation, or finds or simplifies to an existing node of the same value. */
+  add(operation: Operation, ...inputs: Node[]): Node;
+  /** A number for the next loop. */
+  nextLoop(): number;
+  readonly size: number;
+}

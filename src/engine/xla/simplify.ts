@@ -1,6 +1,5 @@
-import type { Graph, Node } from './graph.js';
 import { roundTo, splatLiteral } from './literals.js';
-import type { BinaryName, Operation, UnaryName } from './operations.js';
+import type { BinaryName, Graph, Node, Operation, UnaryName } from './operations.js';
 import { isFloat, sameShape, sameType, type TensorType } from './types.js';
 
 /** The value of a constant whose elements are all equal. */

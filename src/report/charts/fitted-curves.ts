@@ -151,7 +151,8 @@ export function fittedCurves(input: FittedCurvesInput): Chart {
         {
           data: { name: 'points' },
           transform: [SHOWN],
-          mark: { type: 'point', filled: true, size: 34, opacity: 0.85, clip: true },
+          // Not clipped: the axes hold every point, and those at their ends would be halved.
+          mark: { type: 'point', filled: true, size: 34, opacity: 0.85 },
           encoding: {
             ...xy,
             ...familyShape(series),

@@ -88,7 +88,7 @@ export function lawLimits({ name, y, rows, series }: LawLimitsInput): Chart {
         'The average takes each law by its weight; its interval holds their disagreement.',
       'Where markers of weight lie far apart, the choice of the law moves the limit more than the noise does.',
       outside > 0 &&
-        `${countOf(outside, 'limit')} ${outside === 1 ? 'lies' : 'lie'} beyond the axis, of laws without weight or below 0.`,
+        `${countOf(outside, 'limit')} ${outside === 1 ? 'lies' : 'lie'} beyond the axis, of laws without weight${y.kind === 'share' ? ' or where no share can be' : ''}.`,
       excludedNote(excluded.length, 'of laws without a finite limit'),
     ),
     alt: `Limits by law. ${shown
@@ -182,8 +182,8 @@ export function lawLimits({ name, y, rows, series }: LawLimitsInput): Chart {
 
 /** The range of the estimates with room for their intervals. */
 function focus(all: readonly number[], kind: Axis['kind']): [number, number] {
-  // No share is negative: a law that says so is beyond the axis.
-  const values = kind === 'share' ? all.filter((value) => value >= 0) : all;
+  // No share is negative or above 1: a law that says so is beyond the axis.
+  const values = kind === 'share' ? all.filter((value) => value >= 0 && value <= 1) : all;
   if (values.length === 0) return [0, 1];
   const lo = values.reduce((a, b) => Math.min(a, b));
   const hi = values.reduce((a, b) => Math.max(a, b));

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { engineError } from '../../errors.js';
@@ -41,7 +42,8 @@ export async function submitToSlurm(
   const paths = sweepPaths(root);
   const slurm = throttle === undefined ? sweep.slurm : { ...sweep.slurm, throttle };
   await withFile('write', paths.logs, () => makeFolder(paths.logs));
-  const stamp = new Date().toISOString().replace(/[-:]|\.\d+/g, '');
+  // Jobs read the files of this name when they begin: two submissions within a second must not share them.
+  const stamp = `${new Date().toISOString().replace(/[-:]|\.\d+/g, '')}-${randomBytes(4).toString('hex')}`;
   const common = { cwd: sweep.folder, slurm, program };
   const stages: Stage[] = sweep.measure.length > 0 ? ['train', 'measure'] : ['train'];
   const submissions: Submission[] = [];

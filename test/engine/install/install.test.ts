@@ -1,12 +1,29 @@
-import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { cacheFolder } from '../../../src/engine/install/cache-folder.js';
-import { findPlugin, installPlugin, removePlugin } from '../../../src/engine/install/index.js';
+import {
+  findPlugin,
+  forgetVerified,
+  installPlugin,
+  removePlugin,
+} from '../../../src/engine/install/index.js';
 import { requirementsOf, wheelNameOf } from '../../../src/engine/install/recipe.js';
 import { PLUGIN_NAMES, RECIPES } from '../../../src/engine/install/recipes.js';
-import { pluginFolder, recipeOf } from '../../../src/engine/install/store.js';
+import { pluginFolder, readInstalled, recipeOf, verifyInstalled } from '../../../src/engine/install/store.js';
 import type { SparselawError } from '../../../src/errors.js';
 import { runCommand } from '../xla/pjrt/child.js';
 import { withoutPlugin } from '../xla/pjrt/programs.js';
@@ -238,6 +255,38 @@ describe.skipIf(!onThisMachine || withoutPlugin)('an installed plugin', () => {
       'sparselaw engine remove xla-cpu',
       'sparselaw engine install xla-cpu',
     ]);
+  });
+
+  it('is hashed once for all commands, and again when its file has changed or somebody asks', async () => {
+    const folder = await copyInstalled();
+    const recipe = recipeOf('xla-cpu');
+    const library = join(folder, recipe.library);
+    const look = async () => verifyInstalled(recipe, (await readInstalled(recipe))!);
+    // What a process remembers is forgotten, what is written down is not.
+    const inAnotherProcess = async () => {
+      const record = await readFile(join(folder, 'verified.json'), 'utf8');
+      await forgetVerified();
+      await writeFile(join(folder, 'verified.json'), record);
+      return look();
+    };
+    await look();
+    await inAnotherProcess();
+
+    // The record speaks of one file: the same words and times in another do not pass.
+    const { atime, mtime } = await stat(library);
+    await rm(library);
+    await writeFile(library, 'another library');
+    await utimes(library, atime, mtime);
+    expect(await failure(inAnotherProcess())).toMatchObject({ code: 'plugin-damaged' });
+
+    // A record that fits is believed, until all are forgotten.
+    const { ino, size, mtimeNs, ctimeNs } = await stat(library, { bigint: true });
+    const file = [ino, size, mtimeNs, ctimeNs].join(' ');
+    const record = { schemaVersion: 1, sha256: recipe.librarySha256, file };
+    await writeFile(join(folder, 'verified.json'), JSON.stringify(record));
+    await look();
+    await forgetVerified();
+    expect(await failure(look())).toMatchObject({ code: 'plugin-damaged' });
   });
 
   it('is refused when its description is damaged', async () => {
