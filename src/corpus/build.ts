@@ -96,13 +96,13 @@ export async function buildCorpus(options: CorpusOptions): Promise<CorpusResult>
   ];
   const sizes = await Promise.all(sources.map(({ path }) => sourceSize(path)));
   const totalBytes = sizes.reduce((sum, size) => sum + size, 0);
-  const reading = (task: string): ReadOptions => {
+  const reading = (task: string, detail?: string): ReadOptions => {
     let done = 0;
     return {
       ...settings,
       onRead: (bytes) => {
         done += bytes;
-        settings.onProgress?.({ task, done, total: totalBytes, unit: 'bytes' });
+        settings.onProgress?.({ task, done, total: totalBytes, unit: 'bytes', detail });
       },
     };
   };
@@ -121,10 +121,11 @@ export async function buildCorpus(options: CorpusOptions): Promise<CorpusResult>
   await writeFolderAtomic(
     settings.out,
     async (folder) => {
-      const parts = (task: string) => assignedParts(sources, survey, reading(task));
+      const parts = (task: string, detail?: string) => assignedParts(sources, survey, reading(task, detail));
       const used = given ? { tokenizer: given } : await trainOn(parts('sample'), folder, survey, settings);
       await writeFile(join(folder, TOKENIZER_FILE), used.tokenizer.text);
-      const splits = await encodeInto(folder, parts('encode'), used.tokenizer, settings);
+      const slow = used.tokenizer.implementation === 'javascript' ? WITHOUT_NATIVE : undefined;
+      const splits = await encodeInto(folder, parts('encode', slow), used.tokenizer, settings);
       manifest = describe(survey, settings, used, splits, recipe);
       await writeFile(join(folder, MANIFEST_FILE), `${JSON.stringify(manifest, undefined, 2)}\n`);
     },
@@ -137,6 +138,9 @@ export async function buildCorpus(options: CorpusOptions): Promise<CorpusResult>
     notices: noticesOf(manifest!, settings),
   };
 }
+
+/** Said beside the progress, where it explains itself: minutes become hours, and nothing else tells why. */
+const WITHOUT_NATIVE = 'on one core: the native library of `tokenizers` does not load here';
 
 /** An option that is `undefined` is not given. */
 function withDefaults(options: CorpusOptions): Settings {
