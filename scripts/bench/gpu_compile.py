@@ -2,7 +2,7 @@
 
     node scripts/bench/gpu-text.mjs texts --models A,B,C
     python -m venv cuda && cuda/bin/pip install jax jax-cuda13-pjrt==0.11.2 nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88
-    cuda/bin/python scripts/bench/gpu_compile.py texts/A.mlir [--top 30] [--hlo OUT] [xla option=value ...]
+    cuda/bin/python scripts/bench/gpu_compile.py texts/A.mlir [--devices N] [--top 30] [--hlo OUT] [xla option=value ...]
 
 Prints one JSON line a text: how many kernels a step launches, of which kinds, how many bytes they read and write, and
 the memory it needs; then the kernels that move most. What a kernel takes is not measured, and nothing is tuned: the
@@ -20,6 +20,7 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import jax_plugins.xla_cuda13 as plugin
+import numpy as np
 from jax._src import xla_bridge
 from jax._src.interpreters import mlir
 from jax._src.lib import _jax
@@ -100,14 +101,17 @@ def kernels(hlo):
 parser = argparse.ArgumentParser()
 parser.add_argument("text")
 parser.add_argument("--top", type=int, default=0, help="print so many kinds of kernels, those that move most first")
+parser.add_argument("--devices", type=int, default=1, help="as many as the text was written for")
 parser.add_argument("--hlo", help="write the compiled program there")
 parser.add_argument("options", nargs="*", help="XLA options, name=value")
 args = parser.parse_args()
 
 folder = list(plugin.__path__)[0]
 xla_bridge.register_plugin("cuda", library_path=os.path.join(folder, "xla_cuda_plugin.so"), priority=0)
-topology = topologies.get_topology_desc("h200", "cuda", topology="1x1x1", target_config=H200)
+topology = topologies.get_topology_desc("h200", "cuda", topology=f"1x1x{args.devices}", target_config=H200)
 options = xla_client.CompileOptions()
+options.num_replicas = args.devices
+options.device_assignment = xla_client.DeviceAssignment.create(np.arange(args.devices, dtype=np.int32)[:, None])
 given = {name: value(text) for name, text in (each.split("=") for each in args.options)}
 options.env_option_overrides = list({**OPTIONS, **given}.items())
 with mlir.make_ir_context():

@@ -50,7 +50,15 @@ export const STARTING_CUTS: Readonly<Record<KernelKind, Cut>> = {
 };
 
 /** Kinds that pay on an H200 (reports/performance.md): taken where they are right, unless something else is asked for. */
-export const PROVEN_KINDS: readonly KernelKind[] = ['norms', 'normGradients', 'losses', 'squares', 'casts'];
+export const PROVEN_KINDS: readonly KernelKind[] = [
+  'norms',
+  'normGradients',
+  'losses',
+  'squares',
+  'casts',
+  'pairs',
+  'sums',
+];
 
 /** Kernels of these kinds, cut as they start. */
 export const kernelsOf =

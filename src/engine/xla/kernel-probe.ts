@@ -43,13 +43,18 @@ export const seenText = (
   { package: name, version }: Pick<PluginLocation, 'package' | 'version'>,
   kinds: readonly KernelKind[],
 ): string =>
-  JSON.stringify({ schemaVersion: 2, kernelVersion: KERNEL_VERSION, plugin: name, version, kinds });
+  JSON.stringify({
+    ...{ schemaVersion: 3, kernelVersion: KERNEL_VERSION, plugin: name, version },
+    ...{ tried: KERNEL_KINDS, kinds },
+  });
 
-/** What `seenText` says; undefined where it is of other kernels, or damaged. */
+/** What `seenText` says; undefined where it is of other kernels, of fewer kinds than there are now, or damaged. */
 export function kindsSeen(text: string): readonly KernelKind[] | undefined {
   try {
-    const { schemaVersion, kernelVersion, kinds } = JSON.parse(text) as Record<string, unknown>;
-    if (schemaVersion !== 2 || kernelVersion !== KERNEL_VERSION || !Array.isArray(kinds)) return undefined;
+    const { schemaVersion, kernelVersion, tried, kinds } = JSON.parse(text) as Record<string, unknown>;
+    if (schemaVersion !== 3 || kernelVersion !== KERNEL_VERSION) return undefined;
+    if (!Array.isArray(tried) || !Array.isArray(kinds)) return undefined;
+    if (!KERNEL_KINDS.every((kind) => tried.includes(kind))) return undefined;
     return KERNEL_KINDS.filter((kind) => kinds.includes(kind));
   } catch {
     return undefined;

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { KernelKind } from '../../../src/engine/xla/kernel-choice.js';
+import { type KernelKind, PROVEN_KINDS } from '../../../src/engine/xla/kernel-choice.js';
 import { tokenLosses } from '../../../src/model/losses.js';
 import { rmsNorm } from '../../../src/model/transformer.js';
 import { globalNorm } from '../../../src/training/adamw.js';
@@ -42,6 +42,7 @@ export const CALLS: readonly (readonly [kinds: readonly KernelKind[], calls: num
   [['squares'], 2],
   [['casts'], 1],
   [['norms', 'normGradients', 'losses', 'squares', 'casts'], 8],
+  [PROVEN_KINDS, 8],
   [[], 0],
 ];
 

@@ -51,6 +51,11 @@ describe('what was seen of a plugin', () => {
       seenText(plugin, PROVEN_KINDS).replace(`"kernelVersion":${KERNEL_VERSION}`, '"kernelVersion":0'),
     ],
     ['by an earlier version, which tried norms alone', '{"schemaVersion":1,"plugin":"plugin","version":"1"}'],
+    [
+      'by one that did not write what it tried',
+      `{"schemaVersion":2,"kernelVersion":${KERNEL_VERSION},"kinds":["norms","normGradients","losses","squares","casts"]}`,
+    ],
+    ['by one that had no sums', seenText(plugin, ['pairs']).replace(',"sums"', '')],
     ['and was cut off', seenText(plugin, PROVEN_KINDS).slice(0, 40)],
     ['in no object', 'null'],
   ])('is tried again when it was seen %s', (_name, text) => {

@@ -138,6 +138,16 @@ describe('two products of one operand, joined', () => {
     expectEqual(own, plain, 'ordinary values');
   });
 
+  it('where what goes in and comes out is scaled, as under μP', async () => {
+    const plain = await program(USUAL, (x, ...weights) => {
+      const h = tf.mul(x, 12);
+      return tf.add(h, tf.mul(gated(tf.relu)(h, ...weights), 0.35));
+    });
+    const own = joinProducts(plain, choose());
+    expect(counts(own)).toEqual({ calls: 1, products: 8 });
+    expectEqual(own, plain, 'ordinary values');
+  });
+
   it('leaves all alone unless it is chosen, and programs that differentiate nothing', async () => {
     const plain = await program(USUAL, gated(tf.relu));
     expect(joinProducts(plain, () => undefined)).toBe(plain);
