@@ -132,7 +132,10 @@ function groupLabels({ path, file }: FitSource): Map<string, string> {
   return new Map(
     groups.map((group) => [
       JSON.stringify(group),
-      used.map((name) => group[name] ?? '').join(' ') || basename(path).replace(/\.json$/, ''),
+      used
+        .map((name) => group[name])
+        .filter(Boolean)
+        .join(' ') || basename(path).replace(/\.json$/, ''),
     ]),
   );
 }

@@ -119,8 +119,8 @@ function certainty(views: readonly FitView[]): Html[] {
   const followed = views.filter(({ fit }) => hasPattern(fit));
   const lines = [
     limited.length > 0 &&
-      html`<strong>${limited.length - unknown.length} of ${limited.length} limits</strong> are known to within 10% ${
-        unknown.length > 0 ? `(not: ${names(unknown)})` : ''
+      html`<strong>${limited.length - unknown.length} of ${limited.length} limits</strong> are known to within 10%${
+        unknown.length > 0 ? ` (not: ${names(unknown)})` : ''
       }, if the law holds.`,
     moved.length > 0 &&
       html`The choice of the law moves the limit of ${names(moved)} by more than 10%: see the comparison of laws.`,

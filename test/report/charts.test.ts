@@ -99,4 +99,21 @@ describe('the limit under each law', () => {
     expect(high).toBeCloseTo(0.2 + 0.015, 9);
     expect(chart.caption).toContain('2 limits lie beyond the axis');
   });
+
+  it('has room for every law in a narrow column', () => {
+    const laws = ['Sigmoid', 'Constant', 'Power', 'Log', 'Line', 'Exponential', 'Average'];
+    const { spec } = lawLimits({
+      name: 'limits',
+      y: axisOf('activation_ratio'),
+      rows: laws.map((law, i) => ({
+        ...{ series: 'relu-d192-l5-f14d7100b1', law, limit: 0.1 + i / 100, low: null, high: null },
+        ...{ deltaAicc: null, weight: 1 },
+      })),
+      series: assignSeries([{ label: 'relu-d192-l5-f14d7100b1', activation: 'relu', size: 1e5 }]),
+    });
+    const shape = (spec.layer as { encoding: { shape: { legend: { columns: unknown } } } }[])[1]!.encoding
+      .shape;
+    // A number that follows the width changes once the height is laid out, and the last rows are cut off.
+    expect(shape.legend.columns).toBe(1);
+  });
 });

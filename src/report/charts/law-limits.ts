@@ -141,8 +141,8 @@ export function lawLimits({ name, y, rows, series }: LawLimitsInput): Chart {
               type: 'nominal',
               title: null,
               legend: {
-                // On a phone two would be cut off.
-                columns: { expr: 'width < 360 ? 1 : 2' },
+                // Two would be cut off on a phone; a number that follows the width changes after the height is laid out.
+                columns: 1,
                 labelLimit: 220,
                 symbolFillColor: UI_COLORS.muted.light,
                 symbolOpacity: 1,

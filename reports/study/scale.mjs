@@ -1,0 +1,60 @@
+// Criterion 5 of the study (README.md) on ratios: `node scale.mjs 52,151 310M,400M TABLE...` prints, for every activation
+// and protocol, the activation ratio at as many tokens a parameter and at as many tokens for each size, and its slope per
+// doubling of parameters with Student's 95 % interval. Between two checkpoints a straight line in ln D; a run that does not
+// reach the tokens has no part in it. Needs a built clone (make).
+import { readFileSync } from 'node:fs';
+import { parse } from 'csv-parse/sync';
+import { studentQuantile } from '../../dist/src/fit/distributions.js';
+
+const [perParameter, absolute, ...tables] = process.argv.slice(2);
+const runs = new Map();
+for (const row of tables.flatMap((path) => parse(readFileSync(path, 'utf8'), { columns: true }))) {
+  const isOne = row.metric === 'pplp' && row.p_percent === '1' && row.tokens_evaluated === '262144' && row.phase === 'stable';
+  if (!isOne) continue;
+  const key = `${row.activation}|${row.shared_cett ? 'shared' : 'own'}|${row.run_id}`;
+  runs.set(key, [...(runs.get(key) ?? []), row]);
+}
+
+/** The activation ratio (%) of one run's rows at `tokens`, or undefined outside of what was measured. */
+function ratioAt(rows, tokens) {
+  const points = rows.map((row) => [Math.log(row.tokens), 100 * row.activation_ratio]).sort((a, b) => a[0] - b[0]);
+  // A run's end is its tokens in whole batches, which may lie a thousandth below those asked for.
+  const want = Math.log(tokens) - points.at(-1)[0] < 0.001 ? Math.min(Math.log(tokens), points.at(-1)[0]) : Math.log(tokens);
+  const right = points.findIndex(([x]) => x >= want);
+  if (right < 1) return undefined;
+  const [a, b] = [points[right - 1], points[right]];
+  return a[1] + ((b[1] - a[1]) * (want - a[0])) / (b[0] - a[0]);
+}
+
+/** Least squares of y on x with Student's 95 % interval of the slope. */
+function slopeOf(x, y) {
+  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const [mx, my] = [mean(x), mean(y)];
+  const sxx = x.reduce((sum, value) => sum + (value - mx) ** 2, 0);
+  const slope = x.reduce((sum, value, i) => sum + (value - mx) * (y[i] - my), 0) / sxx;
+  const rest = y.reduce((sum, value, i) => sum + (value - my - slope * (x[i] - mx)) ** 2, 0);
+  const half = studentQuantile(0.975, x.length - 2) * Math.sqrt(rest / (x.length - 2) / sxx);
+  return [slope, slope - half, slope + half].map((v) => v.toFixed(2));
+}
+
+const AMOUNTS = { M: 1e6, B: 1e9 };
+const questions = [
+  ...perParameter.split(',').map((k) => [`${k} tokens a parameter`, (size) => Number(k) * size]),
+  ...absolute.split(',').map((d) => [`${d} tokens`, () => Number(d.slice(0, -1)) * AMOUNTS[d.at(-1)]]),
+];
+console.log('| at | activation | CETT bound | ratios (%) by size | a doubling | 95 % interval |');
+console.log('| --- | --- | --- | --- | --- | --- |');
+for (const [label, tokensOf] of questions) {
+  for (const kind of [...new Set([...runs.keys()].map((key) => key.split('|').slice(0, 2).join('|')))].sort()) {
+    const found = [...runs]
+      .filter(([key]) => key.startsWith(`${kind}|`))
+      .map(([, rows]) => [Number(rows[0].params_non_embedding), rows])
+      .map(([size, rows]) => [size, ratioAt(rows, tokensOf(size))])
+      .filter(([, ratio]) => ratio !== undefined)
+      .sort(([a], [b]) => a - b);
+    const sizes = new Set(found.map(([size]) => size)).size;
+    const slope = found.length > 2 && sizes > 1 ? slopeOf(found.map(([size]) => Math.log2(size)), found.map(([, r]) => r)) : null;
+    const ratios = found.map(([size, ratio]) => `${(size / 1e6).toFixed(2)}M ${ratio.toFixed(2)}`).join(', ');
+    console.log(`| ${label} | ${kind.replace('|', ' | ')} | ${ratios || '–'} | ${slope?.[0] ?? '–'} | ${slope ? `${slope[1]} to ${slope[2]}` : '–'} |`);
+  }
+}
