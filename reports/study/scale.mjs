@@ -4,13 +4,12 @@
 // reach the tokens has no part in it. Needs a built clone (make).
 import { readFileSync } from 'node:fs';
 import { parse } from 'csv-parse/sync';
-import { studentQuantile } from '../../dist/src/fit/distributions.js';
+import { isPoint, slopeOf } from './points.mjs';
 
 const [perParameter, absolute, ...tables] = process.argv.slice(2);
 const runs = new Map();
 for (const row of tables.flatMap((path) => parse(readFileSync(path, 'utf8'), { columns: true }))) {
-  const isOne = row.metric === 'pplp' && row.p_percent === '1' && row.tokens_evaluated === '262144' && row.phase === 'stable';
-  if (!isOne) continue;
+  if (!isPoint(row)) continue;
   const key = `${row.activation}|${row.shared_cett ? 'shared' : 'own'}|${row.run_id}`;
   runs.set(key, [...(runs.get(key) ?? []), row]);
 }
@@ -24,17 +23,6 @@ function ratioAt(rows, tokens) {
   if (right < 1) return undefined;
   const [a, b] = [points[right - 1], points[right]];
   return a[1] + ((b[1] - a[1]) * (want - a[0])) / (b[0] - a[0]);
-}
-
-/** Least squares of y on x with Student's 95 % interval of the slope. */
-function slopeOf(x, y) {
-  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
-  const [mx, my] = [mean(x), mean(y)];
-  const sxx = x.reduce((sum, value) => sum + (value - mx) ** 2, 0);
-  const slope = x.reduce((sum, value, i) => sum + (value - mx) * (y[i] - my), 0) / sxx;
-  const rest = y.reduce((sum, value, i) => sum + (value - my - slope * (x[i] - mx)) ** 2, 0);
-  const half = studentQuantile(0.975, x.length - 2) * Math.sqrt(rest / (x.length - 2) / sxx);
-  return [slope, slope - half, slope + half].map((v) => v.toFixed(2));
 }
 
 const AMOUNTS = { M: 1e6, B: 1e9 };
@@ -53,8 +41,9 @@ for (const [label, tokensOf] of questions) {
       .filter(([, ratio]) => ratio !== undefined)
       .sort(([a], [b]) => a - b);
     const sizes = new Set(found.map(([size]) => size)).size;
-    const slope = found.length > 2 && sizes > 1 ? slopeOf(found.map(([size]) => Math.log2(size)), found.map(([, r]) => r)) : null;
+    const { slope, interval } =
+      found.length > 2 && sizes > 1 ? slopeOf(found.map(([size]) => Math.log2(size)), found.map(([, r]) => r)) : {};
     const ratios = found.map(([size, ratio]) => `${(size / 1e6).toFixed(2)}M ${ratio.toFixed(2)}`).join(', ');
-    console.log(`| ${label} | ${kind.replace('|', ' | ')} | ${ratios || '–'} | ${slope?.[0] ?? '–'} | ${slope ? `${slope[1]} to ${slope[2]}` : '–'} |`);
+    console.log(`| ${label} | ${kind.replace('|', ' | ')} | ${ratios || '–'} | ${slope?.toFixed(2) ?? '–'} | ${interval?.map((v) => v.toFixed(2)).join(' to ') ?? '–'} |`);
   }
 }

@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'csv-parse/sync';
-import { studentQuantile } from '../../dist/src/fit/distributions.js';
 import { findLaw } from '../../dist/src/laws/index.js';
+import { EVALUATED, isPoint, mean, slopeOf } from './points.mjs';
 
 const [tablePath, fitPath, trainedTokens] = process.argv.slice(2);
 const program = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
@@ -18,9 +18,7 @@ const PAPER = { relu: 'logspace-power', silu: 'convergent-power' };
 /** The paper has no law for other activations, so both of its laws stand for them, and no criterion judges. */
 const lawsOf = (activation) => (PAPER[activation] ? [PAPER[activation]] : Object.values(PAPER));
 const BASELINES = ['constant', 'linear', 'log'];
-const EVALUATED = '262144';
 
-const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 const percent = (value, digits = 2) => (100 * value).toFixed(digits);
 const line = (...cells) => console.log(`| ${cells.join(' | ')} |`);
 const head = (...cells) => {
@@ -29,22 +27,11 @@ const head = (...cells) => {
   line(...cells.map(() => '---'));
 };
 
-/** Least squares of y on x with Student's 95 % interval of the slope. */
-function slopeOf(x, y) {
-  const [mx, my] = [mean(x), mean(y)];
-  const sxx = x.reduce((sum, value) => sum + (value - mx) ** 2, 0);
-  const slope = x.reduce((sum, value, i) => sum + (value - mx) * (y[i] - my), 0) / sxx;
-  const rest = y.reduce((sum, value, i) => sum + (value - my - slope * (x[i] - mx)) ** 2, 0);
-  const half = studentQuantile(0.975, x.length - 2) * Math.sqrt(rest / (x.length - 2) / sxx);
-  return { slope, interval: [slope - half, slope + half] };
-}
-
 /** The series of the laws: PPL-1 % after the warm-up, by run and protocol, in order of tokens. */
 function series() {
   const groups = new Map();
   for (const row of rows) {
-    const isOne = row.metric === 'pplp' && row.p_percent === '1' && row.tokens_evaluated === EVALUATED;
-    if (!isOne || row.phase !== 'stable') continue;
+    if (!isPoint(row)) continue;
     const key = `${row.run_id} ${row.shared_cett}`;
     groups.set(key, [...(groups.get(key) ?? []), row]);
   }
