@@ -42,12 +42,13 @@ export default class Predict extends BaseCommand<typeof Predict> {
   };
 
   async run(): Promise<{ predictions: Prediction[] }> {
-    const [{ readJson }, { fitFileSchema }, { predict }] = await Promise.all([
+    const [{ readJson }, { fitFileSchema }, { isTablePath }, { predict }] = await Promise.all([
       import('../src/io/json.js'),
       import('../src/files/fit.js'),
+      import('../src/files/table.js'),
       import('../src/fit/predict.js'),
     ]);
-    if (/\.(csv|parquet)$/i.test(this.args.fit)) {
+    if (isTablePath(this.args.fit)) {
       throw inputError(`${printable(this.args.fit)} is a table: predict reads what was fitted to it.`, {
         code: 'not-a-fit',
         suggestions: [`sparselaw fit ${printable(this.args.fit)} --out fit.json`],

@@ -166,6 +166,13 @@ export const tableDictionary = () => ({
   columns: TABLE_COLUMN_NAMES.map((name) => ({ name, ...(TABLE_COLUMNS[name] as ColumnMeaning) })),
 });
 
+/** Whether a path is taken for a table rather than a folder or a fit. */
+export const isTablePath = (path: string): boolean => /\.(csv|parquet)$/i.test(path);
+
+/** What is said of a table that has columns and nothing in them. */
+export const noRows = (path: string) =>
+  inputError(`${printable(path)} holds no rows, only the names of its columns.`, { code: 'no-rows' });
+
 /** Where a table's dictionary lies. */
 export const dictionaryPath = (table: string): string => `${table}.schema.json`;
 

@@ -1,4 +1,5 @@
 import { inputError, usageError } from '../errors.js';
+import { noRows } from '../files/table.js';
 import { printable } from '../io/printable.js';
 import { readRows, type TableKind } from './read-rows.js';
 import type { Cell } from './row-visitor.js';
@@ -114,7 +115,8 @@ export async function readSeries(path: string, request: SeriesRequest): Promise<
     },
   });
   const columns = plan! as ColumnPlan;
-  if (used === 0) throw noRows(path, columns.names[columns.x]!, read, leftOut);
+  if (read === 0) throw noRows(path);
+  if (used === 0) throw noneLeft(path, columns.names[columns.x]!, leftOut);
   return {
     kind,
     x: columns.names[columns.x]!,
@@ -129,12 +131,7 @@ export async function readSeries(path: string, request: SeriesRequest): Promise<
   };
 }
 
-function noRows(path: string, x: string, read: number, leftOut: Record<string, number>) {
-  if (read === 0) {
-    return inputError(`${printable(path)} holds no rows, only the names of its columns.`, {
-      code: 'no-rows',
-    });
-  }
+function noneLeft(path: string, x: string, leftOut: Record<string, number>) {
   const why = Object.entries(leftOut).map(([reason, count]) => `${count} by ${reason}`);
   const allMissing = Object.keys(leftOut).every((reason) => reason === `${x} missing`) && why.length > 0;
   return inputError(

@@ -14,7 +14,7 @@ import {
   runPaths,
 } from '../files/run.js';
 import { type SparsityMeasurement, sparsitySchema } from '../files/sparsity.js';
-import { changedTable, wasChanged } from '../files/table.js';
+import { changedTable, isTablePath, wasChanged } from '../files/table.js';
 import { withFile } from '../io/file-error.js';
 import { sha256File } from '../io/hash.js';
 import { checkValue, parseJson, readJson, readTextFile } from '../io/json.js';
@@ -184,7 +184,7 @@ async function addFittedTables(sources: Sources): Promise<void> {
     ];
     let changed = false;
     for (const place of new Set(places)) {
-      if (!/\.(csv|parquet)$/i.test(place) || !(await exists(place))) continue;
+      if (!isTablePath(place) || !(await exists(place))) continue;
       if ((await sha256File(place)) === file.table.sha256) {
         await addTable(place, sources);
         changed = false;

@@ -2,13 +2,13 @@ import { setImmediate as yieldToEvents } from 'node:timers/promises';
 import { inputError, interruptedError } from '../errors.js';
 import { checkpointName } from '../files/run.js';
 import { METRIC_NAMES, type SparsityMeasurement, sparsitySchema } from '../files/sparsity.js';
-import { changedTable, emptyRow, type TableRow, wasChanged } from '../files/table.js';
+import { changedTable, emptyRow, isTablePath, type TableRow, wasChanged } from '../files/table.js';
 import { readJson, readJsonSync } from '../io/json.js';
 import { printable } from '../io/printable.js';
 import type { OnProgress } from '../progress.js';
 import { groupBy } from './group-by.js';
 import { compareText, findMeasuredFolders, type MeasuredFolder } from './measurement-files.js';
-import { isTablePath, readOwnTable } from './read-table.js';
+import { readOwnTable } from './read-table.js';
 import { NO_RUN, type RunFacts, readRunFacts } from './run-facts.js';
 
 /** Files read in place before events are let in: some milliseconds. */

@@ -1,5 +1,5 @@
 import { inputError } from '../errors.js';
-import { parseTable, TABLE_COLUMN_NAMES, type TableRow } from '../files/table.js';
+import { noRows, parseTable, TABLE_COLUMN_NAMES, type TableRow } from '../files/table.js';
 import { readRows } from '../fit/read-rows.js';
 import { sha256File } from '../io/hash.js';
 import { printable } from '../io/printable.js';
@@ -16,9 +16,6 @@ export interface TableSource {
   columns: string[];
   rows: SourceRow[];
 }
-
-/** Whether a path is taken for a table rather than a folder. */
-export const isTablePath = (path: string): boolean => /\.(csv|parquet)$/i.test(path);
 
 /**
  * Reads a table (CSV or Parquet) whole, whatever other columns it has.
@@ -50,10 +47,11 @@ export async function readTable(path: string): Promise<TableSource> {
 
 /**
  * The rows of a table that `sparselaw table` wrote, to be joined with others.
- * @throws SparselawError (status 3) as `readTable`, and naming a column that would be lost
+ * @throws SparselawError (status 3) as `readTable`, where there is no row, and naming a column that would be lost
  */
 export async function readOwnTable(path: string): Promise<TableSource> {
   const table = await readTable(path);
+  if (table.rows.length === 0) throw noRows(path);
   const foreign = table.columns.find((column) => !(TABLE_COLUMN_NAMES as string[]).includes(column));
   if (foreign !== undefined) {
     throw inputError(

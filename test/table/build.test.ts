@@ -86,6 +86,9 @@ describe('buildTable', () => {
       expect.stringContaining('was changed'),
     ]);
 
+    await writeFile(path, text.slice(0, text.indexOf('\n') + 1));
+    await expect(buildTable({ inputs: [path] })).rejects.toThrow(/a\.csv holds no rows/);
+
     await writeFile(path, text.replace('run_id,', 'model,'));
     await expect(buildTable({ inputs: [path] })).rejects.toThrow(/line 1: model is no column/);
     await writeFile(path, text.replace('\nrun-a,', '\n,'));
