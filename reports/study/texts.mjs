@@ -5,10 +5,11 @@
 //                   what the tokenizer and the pilot's learning rates are learnt on
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const [parts, out] = process.argv.slice(2);
+mkdirSync(out, { recursive: true });
 const SEPARATOR = '\n<|endoftext|>\n';
 
 const read = (name) =>
