@@ -1,12 +1,21 @@
 // Each kernel of our own against XLA's own form, on a GPU: whether it gives the same, and how long it takes.
 //   npx tsc -p tsconfig.test.json --noEmit false --outDir dist-bench
 //   node dist-bench/scripts/bench/kernel-times.js [--kinds norms,losses,…] [--all-cuts] [--device cuda] [--rounds 7]
+//     [--bandwidth 4.8e12] [--matmul-peak 989e12]
 // One JSON line for each kind, shape and cut: microseconds (median of the rounds; XLA's beside them, timed in turn),
-// what the memory traffic alone would take at 4.8 TB/s, and the largest difference: of finite values, as a share of the
-// larger one (bfloat16 has 8 digits: 0.004 is one in the last); `unlike`: values of which one is not finite alone, which is
-// wrong; `seconds`: all that the line took here, compilation and comparison with it. Then hostile values on odd shapes,
-// where only the differences count; `atOverflow`: values that are unlike where a sum overflows in one order of its
-// terms and not in another (test/engine/xla/overflow.ts), so that both are right.
+// what the memory traffic alone would take at the bandwidth (bytes a second; an H200's unless given), and the largest
+// difference: of finite values, as a share of the larger one (bfloat16 has 8 digits: 0.004 is one in the last);
+// `unlike`: values of which one is not finite alone, which is wrong; `seconds`: all that the line took here, compilation
+// and comparison with it. Then hostile values on odd shapes, where only the differences count; `atOverflow`: values that
+// are unlike where a sum overflows in one order of its terms and not in another (test/engine/xla/overflow.ts), so that
+// both are right.
+// `pairs` is products with a kernel between them, XLA's form the same program without it. Its lines have what the
+// arithmetic alone would take too (FLOP a second: an H200's in bfloat16, dense, by its data sheet), and the share of
+// either bound that was reached; neither can be 1, for element-wise work is bound by bytes and the products by
+// arithmetic, one after the other. Bytes are those of the joined form: each value is written once, and read once by every
+// product and kernel that takes it; XLA's form moves more. `both` is the two parts in one program, as in a step, which
+// casts the weights once. Differences are shares of a result's largest value: a sum over thousands of terms that comes
+// near 0 is off by as much as any other. Hostile values: test/device/product-pairs.device.ts and its test without a GPU.
 import { parseArgs } from 'node:util';
 import { findPlugin } from '../../src/engine/install/index.js';
 import { createGraph, type Node } from '../../src/engine/xla/graph.js';
@@ -19,13 +28,25 @@ import {
 import { openPlugin } from '../../src/engine/xla/open.js';
 import { add, convert, multiply, reduce } from '../../src/engine/xla/ops.js';
 import type { PjrtBuffer, PjrtClient, PjrtExecutable } from '../../src/engine/xla/pjrt/index.js';
+import { joinProducts } from '../../src/engine/xla/product-pairs.js';
+import type { GraphProgram } from '../../src/engine/xla/rebuild.js';
 import { fuseRows } from '../../src/engine/xla/row-kernels.js';
 import { emitModule } from '../../src/engine/xla/stablehlo.js';
 import { fuseTensors } from '../../src/engine/xla/tensor-kernels.js';
 import { CANDIDATES } from '../../src/engine/xla/tune.js';
 import { sizeOf, type TensorType } from '../../src/engine/xla/types.js';
 import { median } from '../../src/median.js';
-import { DRAWS, draws, ELEMENTS, WORKS, type Work } from '../../test/engine/xla/kernel-programs.js';
+import {
+  DRAWS,
+  draws,
+  ELEMENTS,
+  GATE,
+  GATE_PARTS,
+  gate,
+  gateTypes,
+  WORKS,
+  type Work,
+} from '../../test/engine/xla/kernel-programs.js';
 import { atTheEdge, magnitudesOf } from '../../test/engine/xla/overflow.js';
 
 const { values: flags } = parseArgs({
@@ -35,9 +56,10 @@ const { values: flags } = parseArgs({
     'all-cuts': { type: 'boolean', default: false },
     small: { type: 'boolean', default: false },
     rounds: { type: 'string', default: '7' },
+    bandwidth: { type: 'string', default: '4.8e12' },
+    'matmul-peak': { type: 'string', default: '989e12' },
   },
 });
-const BANDWIDTH = 4.8e12;
 /** A program holds the work so often, on operands of its own each, so that what a call costs the host is shared. */
 const REPEATS = 8;
 /** Executions of a round. */
@@ -48,8 +70,12 @@ interface Case {
   readonly what: string;
   readonly types: readonly TensorType[];
   record(parameters: Node[]): Node[];
-  /** Bytes read and written by one pass over operands and results. */
+  /** Bytes read and written by one pass over operands and results; with products, by each of the passes. */
   readonly bytes: number;
+  /** Of matrix products. */
+  readonly flops?: number;
+  /** What of the program is timed, of the kernels' form and of XLA's, and how many results of a set are compared: the first. */
+  readonly part?: { readonly of: (program: GraphProgram) => GraphProgram; readonly results: number };
 }
 
 const bytesOf = ({ element, shape }: TensorType) => sizeOf(shape) * (element === 'bf16' ? 2 : 4);
@@ -100,11 +126,38 @@ function tensorCase(kind: 'casts' | 'squares', layers: number, width: number, ff
   return { kind, what: `${shapes.length} tensors, ${layers}x${width}x${ff}`, types, record, bytes };
 }
 
+/** Gate and up with their gradients. Bytes: see above; weights are stored in float32, so are their gradients. */
+function gateCases(rows: number, width: number, ff: number): Case[] {
+  const [values, operand, weights] = [rows * ff, rows * width, 2 * width * ff];
+  const cast = 6 * weights;
+  // The product; the activation.
+  const forward = 2 * (operand + weights + 2 * values) + 2 * 3 * values;
+  // Both gradients; the operand's; the weights', and those widened.
+  const backward = 2 * 5 * values + 2 * 2 * (2 * values + weights + operand) + cast;
+  const flops = 2 * operand * 2 * ff;
+  const each = (name: keyof typeof GATE_PARTS, results: number, bytes: number, products: number): Case => ({
+    ...{
+      kind: 'pairs',
+      what: `${name} ${rows}x${width}x${ff}`,
+      types: gateTypes(rows, width, ff),
+      record: gate,
+    },
+    ...{ bytes: cast + bytes, flops: products * flops, part: { of: GATE_PARTS[name], results } },
+  });
+  return [
+    each('forward', 1, forward, 1),
+    each('backward', GATE.results - 1, backward, 2),
+    each('both', GATE.results, forward + backward, 3),
+  ];
+}
+
 async function compile(client: PjrtClient, each: Case, times: number, cut: Cut | undefined) {
   const plain = repeated(each.types, each.record, times);
   // A processor takes none: a rehearsal compares XLA's form with itself.
   const choose = () => (flags.device === 'cpu' ? undefined : cut);
-  const fused = fuseTensors(fuseRows(plain, choose), choose);
+  const whole =
+    each.kind === 'pairs' ? joinProducts(plain, choose) : fuseTensors(fuseRows(plain, choose), choose);
+  const fused = each.part ? each.part.of(whole) : whole;
   const text = emitModule(
     fused.parameters.map((node, i) => ({ node, name: `p${i}` })),
     fused.results.map((node, i) => ({ node, name: `r${i}` })),
@@ -131,8 +184,7 @@ const preparation = (client: PjrtClient, each: Case) =>
   compile(
     client,
     {
-      ...each,
-      types: each.types.map(wideType),
+      ...{ kind: each.kind, what: each.what, bytes: each.bytes, types: each.types.map(wideType) },
       record: (all) => all.map((x, i) => convert(x, each.types[i]!.element)),
     },
     1,
@@ -170,13 +222,23 @@ async function operands(
   return sets;
 }
 
+/** Of the finite ones. */
+function largestOf(values: Float32Array): number {
+  let largest = 0;
+  for (let k = 0; k < values.length; k++) {
+    const size = Math.abs(values[k]!);
+    if (size > largest && size < Number.POSITIVE_INFINITY) largest = size;
+  }
+  return largest;
+}
+
 /** Plain loops: a case has up to 10⁹ results, for which iterators and callbacks take minutes. */
-function compare(a: Float32Array, b: Float32Array, mayOverflow: (element: number) => boolean) {
+function compare(a: Float32Array, b: Float32Array, mayOverflow: (element: number) => boolean, least: number) {
   let [largest, unlike, atOverflow] = [0, 0, 0];
   for (let k = 0; k < a.length; k++) {
     const [x, y] = [a[k]!, b[k]!];
     if (Number.isFinite(x) && Number.isFinite(y)) {
-      const difference = Math.abs(x - y) / Math.max(Math.abs(x), Math.abs(y), 1e-3);
+      const difference = Math.abs(x - y) / Math.max(Math.abs(x), Math.abs(y), least);
       if (difference > largest) largest = difference;
     } else if (!Object.is(x, y)) {
       if (mayOverflow(k)) atOverflow += 1;
@@ -192,13 +254,14 @@ async function difference(
   plain: PjrtBuffer[],
   sets: number,
   mayOverflow: (result: number, element: number) => boolean = () => false,
+  leastOf: (values: Float32Array) => number = () => 1e-3,
 ) {
   let [largest, unlike, atOverflow] = [0, 0, 0];
   const ofSet = own.length / sets;
   for (let i = 0; i < own.length; i++) {
     if (i >= ofSet && i < own.length - ofSet) continue;
     const [a, b] = [await floats(own[i]!), await floats(plain[i]!)];
-    const found = compare(a, b, (element) => mayOverflow(i % ofSet, element));
+    const found = compare(a, b, (element) => mayOverflow(i % ofSet, element), leastOf(b));
     largest = Math.max(largest, found.largest);
     unlike += found.unlike;
     atOverflow += found.atOverflow;
@@ -239,7 +302,9 @@ async function measure(client: PjrtClient, each: Case, cuts: readonly Cut[]): Pr
   for (const cut of cuts) {
     const own = await compile(client, each, REPEATS, cut);
     const actual = own.executable.execute(inputs);
-    const found = await difference(actual, expected, REPEATS);
+    const compared = each.part && REPEATS * each.part.results;
+    const [some, others] = [actual.slice(0, compared), expected.slice(0, compared)];
+    const found = await difference(some, others, REPEATS, undefined, each.part && largestOf);
     for (const buffer of actual) buffer.dispose();
     const times: [number[], number[]] = [[], []];
     for (let round = 0; round < Number(flags.rounds); round++) {
@@ -248,12 +313,19 @@ async function measure(client: PjrtClient, each: Case, cuts: readonly Cut[]): Pr
     }
     own.executable.dispose();
     const [microsecondsOwn, microsecondsXla] = times.map((all) => +median(all).toFixed(2));
-    const bandwidthMicroseconds = +((each.bytes / BANDWIDTH) * 1e6).toFixed(2);
-    const { kind, what } = each;
+    const bandwidthMicroseconds = +((each.bytes / Number(flags.bandwidth)) * 1e6).toFixed(2);
+    const { kind, what, bytes, flops } = each;
+    const shareOf = (bound: number) => +(bound / microsecondsOwn!).toFixed(3);
+    const matmulMicroseconds = flops && +((flops / Number(flags['matmul-peak'])) * 1e6).toFixed(2);
     console.log(
       JSON.stringify({
         ...{ kind, what, cut, calls: own.calls, microseconds: microsecondsOwn, microsecondsXla },
-        ...{ bandwidthMicroseconds, ...found },
+        bandwidthMicroseconds,
+        ...(matmulMicroseconds && {
+          ...{ bytes, bandwidthShare: shareOf(bandwidthMicroseconds) },
+          ...{ flops, matmulMicroseconds, matmulShare: shareOf(matmulMicroseconds) },
+        }),
+        ...found,
         seconds: +((performance.now() - since) / 1000).toFixed(1),
       }),
     );
@@ -313,7 +385,10 @@ const sized = SIZES.flatMap(({ rows, width, vocabulary, layers, ff }) => [
 ]);
 // A call's results cost the host 4 µs each, more than copying the tensors of A and B: few large ones, for the device.
 const large = flags.small ? [] : OVER_TENSORS.map((kind) => tensorCase(kind, 1, 3072, 8192));
-for (const each of [...sized, ...large].filter(({ kind }) => wanted(kind))) {
+// C's layers differ from A's in this.
+const gates = [...SIZES, ...(flags.small ? [] : [{ rows: 16_384, width: 768, ff: 1920 }])];
+const pairs = gates.flatMap(({ rows, width, ff }) => gateCases(rows, width, ff));
+for (const each of [...sized, ...large, ...pairs].filter(({ kind }) => wanted(kind))) {
   const cuts = flags['all-cuts'] ? CANDIDATES[each.kind] : [STARTING_CUTS[each.kind]];
   await attempt(each, () => measure(client, each, cuts));
 }

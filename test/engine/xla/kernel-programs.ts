@@ -2,19 +2,26 @@ import { createGraph, type Graph, type Node } from '../../../src/engine/xla/grap
 import { roundTo } from '../../../src/engine/xla/literals.js';
 import {
   add,
+  binary,
   broadcastTo,
   compare,
   convert,
+  dot,
   iota,
   multiply,
   reduce,
   reshape,
   scalarLike,
+  select,
+  sliceAxis,
   splatLike,
   subtract,
   unary,
 } from '../../../src/engine/xla/ops.js';
-import type { ElementType } from '../../../src/engine/xla/types.js';
+import { allNodes } from '../../../src/engine/xla/precision.js';
+import { productOf } from '../../../src/engine/xla/products.js';
+import { type GraphProgram, rebuild } from '../../../src/engine/xla/rebuild.js';
+import type { ElementType, TensorType } from '../../../src/engine/xla/types.js';
 import { randomStream } from '../../../src/random.js';
 import type { Memory } from './triton-interpreter.js';
 
@@ -86,6 +93,68 @@ const numbersOf = ({ type }: Node) =>
 export const WORKS = { norm, normGradient, loss, forwardLoss };
 export const ELEMENTS: Record<Work['takes'][number], ElementType> = {
   ...{ rows: 'bf16', gain: 'f32', ids: 'i32', scale: 'f32' },
+};
+
+const product = (x: Node, y: Node, lhs: number, rhs: number): Node =>
+  dot(x, y, { lhsBatch: [], rhsBatch: [], lhsContracting: [lhs], rhsContracting: [rhs] });
+
+/** What the gate below takes, and how many results it has. */
+export const GATE = { operands: 5, results: 4 };
+
+/** Of bfloat16 [N, D], two float32 [F, D], [N, F], and x·W₁ beside x·W₂, which `backward` alone takes. */
+export const gateTypes = (rows: number, width: number, ff: number): TensorType[] => [
+  { element: 'bf16', shape: [rows, width] },
+  { element: 'f32', shape: [ff, width] },
+  { element: 'f32', shape: [ff, width] },
+  { element: 'bf16', shape: [rows, ff] },
+  { element: 'bf16', shape: [rows, 2 * ff] },
+];
+
+/** ReLU(x·W₁) ⊙ x·W₂, then what its gradient makes of x and of the weights, whose own is widened as for an optimizer. */
+export function gate([x, ...others]: readonly Node[]): Node[] {
+  const [w1, w2, outer] = [narrow(others[0]!), narrow(others[1]!), wide(others[2]!)];
+  const [g, u] = [wide(product(x!, w1, 1, 1)), wide(product(x!, w2, 1, 1))];
+  const zero = splatLike(g, 0);
+  const act = binary('maximum', g, zero);
+  const g1 = narrow(select(compare('GT', g, zero), multiply(outer, u), zero));
+  const g2 = narrow(multiply(outer, act));
+  return [
+    narrow(multiply(act, u)),
+    narrow(add(wide(product(g1, w1, 1, 0)), wide(product(g2, w2, 1, 0)))),
+    wide(product(g1, x!, 0, 0)),
+    wide(product(g2, x!, 0, 0)),
+  ];
+}
+
+/** x·W₁ and x·W₂, or both as one. */
+const isOutward = (node: Node): boolean =>
+  productOf(node)?.lhsContracting[0] === 1 && node.inputs[0]!.operation.op === 'parameter';
+
+/** A program of gates cut in two after its products were joined, which they are in whole programs alone. */
+export const GATE_PARTS: Record<'forward' | 'backward' | 'both', (program: GraphProgram) => GraphProgram> = {
+  // The products are results too, behind the others: backward needs them, so no product may swallow the activation.
+  forward: ({ parameters, results }) => ({
+    parameters,
+    results: [...results.filter((_, i) => i % GATE.results === 0), ...allNodes(results).filter(isOutward)],
+  }),
+  backward({ parameters, results }) {
+    const given = (node: Node) => parameters[parameters.indexOf(node.inputs[0]!) + GATE.operands - 1]!;
+    return rebuild(
+      { parameters, results: results.filter((_, i) => i % GATE.results > 0) },
+      (node) => (isOutward(node) ? [given(node)] : node.inputs),
+      (node, moved, graph) => {
+        if (!isOutward(node)) return graph.add(node.operation, ...node.inputs.map(moved));
+        const { inputs, type } = node;
+        const width = type.shape[1]!;
+        const both = moved(given(node));
+        if (both.type.shape[1] === width) return both;
+        // Slices of element-wise work's operand, which XLA reads in place.
+        const which = parameters.indexOf(inputs[1]!.inputs[0]!) - parameters.indexOf(inputs[0]!) - 1;
+        return sliceAxis(both, 1, which * width, (which + 1) * width);
+      },
+    );
+  },
+  both: (program) => program,
 };
 
 export function record(work: Work, rows: number, width: number) {

@@ -1,11 +1,15 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
+import { createGraph } from '../../../src/engine/xla/graph.js';
 import { type Cut, kernelsOf, STARTING_CUTS } from '../../../src/engine/xla/kernel-choice.js';
 import { withOwnKernels } from '../../../src/engine/xla/own-kernels.js';
 import { joinProducts } from '../../../src/engine/xla/product-pairs.js';
+import { emitModule } from '../../../src/engine/xla/stablehlo.js';
 import { sizeOf } from '../../../src/engine/xla/types.js';
 import { ACTIVATION_NAMES, ACTIVATIONS } from '../../../src/model/activations/index.js';
+import { evaluate } from './evaluate.js';
 import { counts, expectEqual, gradientProgram, nodesOf } from './gradient-programs.js';
+import { draws, GATE, GATE_PARTS, gate, gateTypes } from './kernel-programs.js';
 
 type Weights = readonly [start: tf.Tensor, gate: tf.Tensor, up: tf.Tensor, down: tf.Tensor];
 
@@ -154,6 +158,49 @@ describe('two products of one operand, joined', () => {
     const { parameters, results } = plain;
     const forward = { parameters, results: [results[0]!] };
     expect(joinProducts(forward, choose())).toBe(forward);
+  });
+
+  it.each([
+    ['A', 2048],
+    ['C', 1920],
+  ])('in what is timed alone, at the sizes of %s, also of its parts', (_name, ff) => {
+    const graph = createGraph();
+    const parameters = [...gateTypes(16_384, 768, ff), ...gateTypes(16_384, 768, ff)].map((type, index) =>
+      graph.add({ op: 'parameter', index, name: `p${index}`, type }),
+    );
+    const results = [parameters.slice(0, GATE.operands), parameters.slice(GATE.operands)].flatMap(gate);
+    const [plain, own] = [{ parameters, results }, joinProducts({ parameters, results }, choose())];
+    const parts = Object.entries(GATE_PARTS).map(([name, of]) => [name, counts(of(plain)), counts(of(own))]);
+    // Of two gates.
+    expect(parts).toEqual([
+      ['forward', { calls: 0, products: 4 }, { calls: 0, products: 2 }],
+      ['backward', { calls: 0, products: 8 }, { calls: 2, products: 4 }],
+      ['both', { calls: 0, products: 12 }, { calls: 2, products: 6 }],
+    ]);
+    const backward = GATE_PARTS.backward(own);
+    const text = emitModule(
+      backward.parameters.map((node, i) => ({ node, name: `p${i}` })),
+      backward.results.map((node, i) => ({ node, name: `r${i}` })),
+      { name: 'backward' },
+    );
+    expect(text.split('xla.gpu.triton')).toHaveLength(3);
+  });
+
+  it('in parts that together give what the whole gives', () => {
+    const graph = createGraph();
+    const parameters = gateTypes(512, 16, 64).map((type, index) =>
+      graph.add({ op: 'parameter', index, name: `p${index}`, type }),
+    );
+    const plain = { parameters, results: gate(parameters) };
+    const operands = parameters.map(({ type }, i) =>
+      draws(sizeOf(type.shape), 'ordinary values', type.element, i),
+    );
+    const [act, products] = evaluate(GATE_PARTS.forward(joinProducts(plain, choose())).results, operands);
+    const given = [...operands.slice(0, -1), products!];
+    for (const of of [plain, joinProducts(plain, choose())]) {
+      const parted = [act!, ...evaluate(GATE_PARTS.backward(of).results, given)];
+      expect(parted).toEqual(evaluate(of.results, operands));
+    }
   });
 
   it('with copies of weights and squares of gradients of our own, which take both sides as one', async () => {
