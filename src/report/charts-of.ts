@@ -13,7 +13,11 @@ import { layers, losses, metrics, paretoFronts } from './run-charts.js';
 
 /** Every group of charts whose data are there, in the order of the page. */
 export function chartGroups(model: ReportModel): ChartGroup[] {
-  const { profiles } = model.sources;
+  const named = <Source extends { id: string }>(source: Source) => ({
+    ...source,
+    name: model.nameOf(source.id),
+  });
+  const profiles = model.sources.profiles.map(named);
   const groups = [
     ...trainingFits(model),
     limitsByLaw(model),
@@ -22,7 +26,7 @@ export function chartGroups(model: ReportModel): ChartGroup[] {
     metrics(model),
     paretoFronts(model),
     paretoProfiles(profiles),
-    scoreGroup(model.sources.evaluations),
+    scoreGroup(model.sources.evaluations.map(named)),
     layers(model),
     neuronProfiles(profiles),
     chunkProfiles(profiles),

@@ -18,6 +18,8 @@ import { compareNatural } from './format.js';
 export interface EvaluationSource {
   /** The run, or the folder of a foreign checkpoint. */
   id: string;
+  /** What the page calls it; the id where nothing is said. */
+  name?: string;
   evaluation: Evaluation;
 }
 
@@ -40,14 +42,14 @@ export const evaluationSource = (evaluation: Evaluation, fallback: string): Eval
 
 /** Charts of tasks that were evaluated at a sparse setting; files of one checkpoint and task are joined. */
 export function scoreGroup(sources: readonly EvaluationSource[]): ChartGroup {
-  const panels = sources.flatMap(({ id, evaluation }) =>
-    evaluation.tasks.map((task) => ({ id, evaluation, task })),
+  const panels = sources.flatMap(({ id, name = id, evaluation }) =>
+    evaluation.tasks.map((task) => ({ id, name, evaluation, task })),
   );
   const joined = groupBy(panels, ({ evaluation, task }) =>
     JSON.stringify([evaluation.checkpointSha256, task.name, task.sha256, task.items]),
   );
   const charts = [...joined.values()].flatMap((own) => {
-    const { id, evaluation, task } = own[0]!;
+    const { id, name, evaluation, task } = own[0]!;
     const results = own.flatMap((panel) => panel.task.results);
     const dense = results.find(({ difference }) => difference === null);
     const sparse = new Map(results.filter(({ difference }) => difference).map((r) => [r.setting, r]));
@@ -57,7 +59,7 @@ export function scoreGroup(sources: readonly EvaluationSource[]): ChartGroup {
     return [
       taskScores({
         name: `scores-${slug(`${id}-${task.name}`)}`,
-        title: `${task.name}: ${id}${at}`,
+        title: `${task.name}: ${name}${at}`,
         items: task.items,
         rows: [...sparse.values()].map(rowOf),
         dense: { activationRatio: dense.activationRatio, accuracy: dense.accuracy.mean },

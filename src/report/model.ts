@@ -7,11 +7,14 @@ import type { SourceRow } from '../table/read-table.js';
 import type { Axis } from './chart.js';
 import { formatNumber, formatShare, kindOf } from './format.js';
 import type { FitSource, Sources } from './inputs.js';
+import { runNames } from './run-names.js';
 import { assignSeries, type Series, type SeriesFacts } from './series.js';
 
 export interface FitView {
   /** Label of the series on the page. */
   label: string;
+  /** What the page calls it. */
+  name: string;
   fit: Fit;
   file: FitFile;
   /** Of the fit.json itself: fits of limits name it as their table. */
@@ -34,20 +37,30 @@ export interface ReportModel {
   fits: FitView[];
   rows: RowView[];
   series: Map<string, Series>;
+  /** What the page calls a run. */
+  nameOf: (run: string) => string;
 }
 
 export function buildModel(title: string, sources: Sources): ReportModel {
   const activationOf = activations(sources);
   const studies = uniqueNames(sources.fits.map(({ path }) => path));
-  const labels = sources.fits.map(groupLabels);
+  const labels = sources.fits.map((source) => groupLabels(source));
+  const nameOf = namesOfRuns(
+    sources,
+    labels.flatMap((own) => [...own.values()]),
+  );
+  const names = sources.fits.map((source) => groupLabels(source, nameOf));
   const fits = sources.fits.flatMap((source, i) =>
     source.file.fits.map((fit) => {
-      const own = labels[i]!.get(JSON.stringify(fit.group))!;
+      const key = JSON.stringify(fit.group);
+      const own = labels[i]!.get(key)!;
       const namesakes = sources.fits.filter(
         (other, j) => j !== i && isSameAxes(source, other) && has(labels[j]!, own),
       );
+      const suffix = namesakes.length > 0 ? ` (${told(source, namesakes) ?? studies[i]})` : '';
       return {
-        label: namesakes.length > 0 ? `${own} (${told(source, namesakes) ?? studies[i]})` : own,
+        label: `${own}${suffix}`,
+        name: `${names[i]!.get(key)!}${suffix}`,
         fit,
         file: source.file,
         sourceSha256: source.sha256,
@@ -63,15 +76,36 @@ export function buildModel(title: string, sources: Sources): ReportModel {
   });
   const facts: SeriesFacts[] = [
     ...fits,
-    ...rows.map(({ label, row }) => ({ label, activation: row.activation, size: row.params_non_embedding })),
+    ...rows.map(({ label, row }) => ({
+      label,
+      name: label === row.run_id ? nameOf(label) : label,
+      activation: row.activation,
+      size: row.params_non_embedding,
+    })),
     ...sources.runs.map(({ id, config }) => ({
       label: id,
+      name: nameOf(id),
       activation: typeof config.activation === 'string' ? config.activation : null,
       size: null,
     })),
   ];
   const series = new Map(assignSeries(facts).map((entry) => [entry.label, entry]));
-  return { title, sources, fits, rows, series };
+  return { title, sources, fits, rows, series, nameOf };
+}
+
+/** @param labels of fitted groups, which no run may be called by but the one whose id they are */
+function namesOfRuns(sources: Sources, labels: readonly string[]): (run: string) => string {
+  const { fits, tables, runs, evaluations, profiles } = sources;
+  const fitted = fits.flatMap(({ file }) => file.fits.map(({ group }) => group.run_id));
+  const ids = [...fitted, ...labels, ...[...evaluations, ...profiles].map(({ id }) => id)];
+  const names = runNames([
+    ...ids.flatMap((id) => (id ? [{ id, seed: null }] : [])),
+    ...tables.flatMap(({ rows }) =>
+      rows.flatMap(({ known: { run_id: id, seed } }) => (id === null ? [] : [{ id, seed }])),
+    ),
+    ...runs.map(({ id, config: { seed } }) => ({ id, seed: typeof seed === 'number' ? seed : null })),
+  ]);
+  return (run) => names.get(run) ?? run;
 }
 
 /**
@@ -120,7 +154,7 @@ export function isPreferred(file: FitFile, fit: Fit): boolean {
 }
 
 /** Group → label: its values, those left out that are the same in all groups of the file. */
-function groupLabels({ path, file }: FitSource): Map<string, string> {
+function groupLabels({ path, file }: FitSource, nameOf = (run: string) => run): Map<string, string> {
   const groups = [...new Map(file.fits.map(({ group }) => [JSON.stringify(group), group])).values()];
   const names = [...new Set(groups.flatMap((group) => Object.keys(group)))];
   const telling = names.filter((name) => new Set(groups.map((group) => group[name])).size > 1);
@@ -133,7 +167,7 @@ function groupLabels({ path, file }: FitSource): Map<string, string> {
     groups.map((group) => [
       JSON.stringify(group),
       used
-        .map((name) => group[name])
+        .map((name) => (name === 'run_id' && group[name] ? nameOf(group[name]) : group[name]))
         .filter(Boolean)
         .join(' ') || basename(path).replace(/\.json$/, ''),
     ]),

@@ -22,6 +22,8 @@ type Cells = Record<string, string | number | null>;
 export interface ProfileSource {
   /** The run, or the folder of a foreign checkpoint. */
   id: string;
+  /** What the page calls it; the id where nothing is said. */
+  name?: string;
   description: ProfileDescription;
   rows: Cells[];
 }
@@ -83,10 +85,10 @@ const number = (row: Cells, name: string): number | null => {
 };
 
 /** `relu-64 at 200M`, and in an id. */
-const titleOf = ({ id, description }: ProfileSource) =>
+const titleOf = ({ id, name = id, description }: ProfileSource) =>
   description.tokens === null
-    ? id
-    : `${id} at ${checkpointLabel(description.tokens, description.checkpoint)}`;
+    ? name
+    : `${name} at ${checkpointLabel(description.tokens, description.checkpoint)}`;
 const nameOf = (prefix: string, { id, description }: ProfileSource) =>
   `${prefix}-${slug(`${id}-${description.metric}`)}`;
 

@@ -38,5 +38,12 @@ function numberedAnew(svg: string, prefix: string): string {
 /** The spec as the page draws it: a legend of buttons stands above the chart, so the drawn one is left out. */
 export function withoutLegend(chart: Chart): Spec {
   if (chart.legend.length === 0) return chart.spec;
-  return { ...chart.spec, config: { ...(chart.spec.config as Spec), legend: { disable: true } } };
+  const encoding = chart.spec.encoding as Record<string, Spec>;
+  // A channel's own legend, such as one with names for labels, is drawn whatever the configuration says.
+  const { legend: _, ...color } = encoding.color!;
+  return {
+    ...chart.spec,
+    encoding: { ...encoding, color },
+    config: { ...(chart.spec.config as Spec), legend: { disable: true } },
+  };
 }

@@ -26,7 +26,9 @@ export function metrics(model: ReportModel): ChartGroup | null {
       const checkpoints = new Set(rows.map((row) => row.tokens)).size;
       if (checkpoints < 2 || (settings < 2 && fitted) || !rows.some((row) => isNumber(row.activationRatio)))
         return [];
-      return [metricsOverTokens({ name: `metrics-${slug(label)}`, run: label, rows })];
+      return [
+        metricsOverTokens({ name: `metrics-${slug(label)}`, run: model.series.get(label)!.name, rows }),
+      ];
     });
   return {
     id: 'metrics',
@@ -46,7 +48,7 @@ export function paretoFronts(model: ReportModel): ChartGroup | null {
       return [
         pareto({
           name: `pareto-${slug(label)}`,
-          run: label,
+          run: model.series.get(label)!.name,
           rows: own.map(({ row }) => ({
             // The two scores of top-k are two curves.
             metric: [row.metric, row.score].filter(Boolean).join('-'),
@@ -78,7 +80,7 @@ export function layers(model: ReportModel): ChartGroup | null {
     return [
       layerHeatmap({
         name: `layers-${slug(run.id)}`,
-        run: run.id,
+        run: model.nameOf(run.id),
         setting: measured[0]!.definition,
         rows: measured.flatMap((m) =>
           m.layers.map((layer) => ({

@@ -49,10 +49,12 @@ export function figure(chart: Chart, options: { drawing?: Html; table?: Html; le
   const tools = isStatic
     ? ''
     : html`<div class="tools">${switches}<span class="export">${exports.map((b, i) => html`${i > 0 ? ' ' : ''}${b}`)}</span></div>`;
-  const key = (series: Series) =>
-    isStatic
-      ? html`<span class="key">${glyph(series)}${series.label}</span>`
-      : html`<button type="button" data-series="${series.label}" aria-pressed="true">${glyph(series)}${series.label}</button>`;
+  const key = (series: Series) => {
+    const whole = series.name === series.label ? '' : html` title="${series.label}"`;
+    return isStatic
+      ? html`<span class="key"${whole}>${glyph(series)}${series.name}</span>`
+      : html`<button type="button" data-series="${series.label}"${whole} aria-pressed="true">${glyph(series)}${series.name}</button>`;
+  };
   const legend =
     chart.legend.length > 0
       ? html`<div class="legend" role="group" aria-label="Series">${chart.legend.map(key)}${
@@ -90,6 +92,11 @@ export function chartTable(chart: Chart, maxRows: number): Html {
   )}</tbody></table></div>${left > 0 ? html`<p class="note">${left.toLocaleString('en-US')} more rows are in the table the report was made from.</p>` : ''}</details>`;
 }
 
+const groupWords = (group: Record<string, string>, { nameOf }: ReportModel) =>
+  Object.entries(group)
+    .map(([column, value]) => (column === 'run_id' ? nameOf(value) : value))
+    .join(' ');
+
 /** Every parameter of every fitted law, with intervals. */
 export function parameterSection(
   model: ReportModel,
@@ -97,7 +104,7 @@ export function parameterSection(
 ): Html | null {
   if (model.fits.length === 0) return null;
   const rows = (views: FitView[]) =>
-    views.flatMap(({ label, fit, file }) => {
+    views.flatMap(({ name: series, fit, file }) => {
       const shown = Object.entries(fit.parameters);
       const ranked = file.comparison
         .find((entry) => JSON.stringify(entry.group) === JSON.stringify(fit.group))
@@ -106,7 +113,7 @@ export function parameterSection(
         ([name, estimate], i) =>
           html`<tr>${
             i === 0
-              ? html`<td rowspan="${shown.length}">${label}</td><td rowspan="${shown.length}">${lawTitle(fit.law)}<br><span class="badge ${verdictOf(fit).tone}">${verdictOf(fit).words}</span></td>`
+              ? html`<td rowspan="${shown.length}">${series}</td><td rowspan="${shown.length}">${lawTitle(fit.law)}<br><span class="badge ${verdictOf(fit).tone}">${verdictOf(fit).words}</span></td>`
               : ''
           }<td>${formulaHtml(texName(name))}</td><td class="num">${formatNumber(estimate.estimate, 4)}</td><td class="num">${estimate.standardError === null ? '–' : formatNumber(estimate.standardError, 2)}</td><td class="num">${formatInterval(estimate.interval, 'plain')}</td><td>${estimate.intervalMethod}${estimate.atBound ? ', at bound' : ''}</td>${
             i === 0
@@ -149,7 +156,7 @@ export function parameterSection(
     html`<details><summary>The other laws (${others.length} fits)</summary>${table(others)}</details>`
   }${
     failed.length > 0 &&
-    html`<p class="note">Without a usable fit: ${failed.map((f, i) => html`${i > 0 ? '; ' : ''}${Object.values(f.group).join(' ')} with ${lawTitle(f.law)} (${f.reason})`)}.</p>`
+    html`<p class="note">Without a usable fit: ${failed.map((f, i) => html`${i > 0 ? '; ' : ''}${groupWords(f.group, model)} with ${lawTitle(f.law)} (${f.reason})`)}.</p>`
   }</section>`;
 }
 
@@ -167,7 +174,7 @@ export function jointSection(model: ReportModel): Html | null {
       rmseShape !== null && rmseSeparate ? [rmseShape / rmseSeparate] : [],
     );
     const verdict = verdictOf(fit);
-    const group = Object.values(fit.group).join(' ');
+    const group = groupWords(fit.group, model);
     return html`<tr><th scope="row">${group || countOf(fit.runs.length, 'run')}</th><td>${law?.title ?? fit.law}<br><span class="nowrap">${formulaHtml(fit.tex)}</span></td><td>${shared.map(
       ([name, { estimate, interval }]) =>
         html`<span class="nowrap">${formulaHtml(texName(name))} = ${formatNumber(estimate, 3)}</span> <span class="muted">(${formatInterval(interval, 'plain')})</span><br>`,
@@ -191,7 +198,7 @@ export function jointSection(model: ReportModel): Html | null {
   )}</tr></thead><tbody>${rows}</tbody></table></div></section>`;
 }
 
-/** One row a run, with links to its files where the page lies within reach of them. */
+/** One row a run by its whole id, whatever the rest of the page calls it, with links to its files where the page lies within reach of them. */
 export function runSection(
   model: ReportModel,
   { outFolder, maxSeries }: { outFolder: string | null; maxSeries: number },
@@ -214,7 +221,9 @@ export function runSection(
     const series = model.series.get(label);
     const link = run && outFolder !== null ? linkTo(outFolder, run.path) : null;
     const name = html`${series ? glyph(series) : ''} ${link ? html`<a href="${link}">${label}</a>` : label}`;
-    return html`<tr><td>${name}${run?.failure ? html` <span class="badge bad">failed: ${run.failure.message}</span>` : ''}</td><td>${last?.activation ?? series?.family ?? '–'}</td><td>${shape}</td><td class="num">${formatValue(parameters, 'count')}</td><td class="num">${formatValue(tokens, 'count')}</td><td class="num">${tokens !== null && parameters ? formatNumber(tokens / parameters, 3) : '–'}</td><td class="num">${formatValue(last?.epochs ?? null, 'plain', 3)}</td><td class="num">${formatValue(validation?.validation_loss_nats_per_token ?? last?.loss_dense_nats_per_token ?? null, 'plain', 4)}</td><td class="num">${formatValue(validation?.validation_bits_per_byte ?? null, 'plain', 4)}</td><td class="num">${new Set(own.map((row) => row.checkpoint)).size}</td></tr>`;
+    // A name that is no part of the id is said beside it.
+    const called = label.startsWith(model.nameOf(label)) ? '' : html` (${model.nameOf(label)})`;
+    return html`<tr><td>${name}${called}${run?.failure ? html` <span class="badge bad">failed: ${run.failure.message}</span>` : ''}</td><td>${last?.activation ?? series?.family ?? '–'}</td><td>${shape}</td><td class="num">${formatValue(parameters, 'count')}</td><td class="num">${formatValue(tokens, 'count')}</td><td class="num">${tokens !== null && parameters ? formatNumber(tokens / parameters, 3) : '–'}</td><td class="num">${formatValue(last?.epochs ?? null, 'plain', 3)}</td><td class="num">${formatValue(validation?.validation_loss_nats_per_token ?? last?.loss_dense_nats_per_token ?? null, 'plain', 4)}</td><td class="num">${formatValue(validation?.validation_bits_per_byte ?? null, 'plain', 4)}</td><td class="num">${new Set(own.map((row) => row.checkpoint)).size}</td></tr>`;
   });
   const head = [
     'run',

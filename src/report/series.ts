@@ -3,8 +3,10 @@ import { familyHues, MARKERS, type Marker, ramp, type ThemedColor } from './pale
 
 /** What has one colour and one entry in the legends of all charts: a run, or a group of a fit. */
 export interface Series {
-  /** Unique on the page. */
+  /** Unique on the page: the key of its rows, which tooltips and tables of data show. */
   label: string;
+  /** What legends, axes and sentences call it; unique as well. */
+  name: string;
   /** What its hue and marker stand for: the activation function, where it is known. */
   family: string;
   color: ThemedColor;
@@ -13,6 +15,8 @@ export interface Series {
 
 export interface SeriesFacts {
   label: string;
+  /** The label where nothing is said. */
+  name?: string;
   activation: string | null;
   /** Orders the members of a family, e.g. non-embedding parameters. */
   size: number | null;
@@ -25,6 +29,7 @@ export function assignSeries(facts: readonly SeriesFacts[]): Series[] {
     const known = byLabel.get(fact.label);
     byLabel.set(fact.label, {
       label: fact.label,
+      name: known?.name ?? fact.name,
       activation: known?.activation ?? fact.activation,
       size: known?.size ?? fact.size,
     });
@@ -42,11 +47,18 @@ export function assignSeries(facts: readonly SeriesFacts[]): Series[] {
     const colors = ramp(hues.get(name)!, members.length);
     return members.map((member, i) => ({
       label: member.label,
+      name: member.name ?? member.label,
       family: member.activation ?? '',
       color: colors[i]!,
       marker: MARKERS[index % MARKERS.length]!,
     }));
   });
+}
+
+/** Label → name; a label that is none of the series' stays. */
+export function namer(series: Iterable<Series>): (label: string) => string {
+  const names = new Map([...series].map(({ label, name }) => [label, name]));
+  return (label) => names.get(label) ?? label;
 }
 
 /** The paper's two first, the rest by name. */

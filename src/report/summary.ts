@@ -138,7 +138,7 @@ function steps(advice: ReadonlyMap<FitView, Advice>): Html[] {
   return ADVICE.flatMap((kind) => {
     const own = groups.get(kind);
     if (!own) return [];
-    const named = own.map(([view, { detail }]) => `${view.label}${detail && ` (${detail})`}`);
+    const named = own.map(([view, { detail }]) => `${view.name}${detail && ` (${detail})`}`);
     return [html`<strong>${STEPS[kind].title}</strong>: ${shortList(named)}. ${STEPS[kind].why}`];
   });
 }
@@ -178,7 +178,7 @@ const STEPS: Record<Advice['kind'], { title: string; why: string; short: string 
   },
 };
 
-const names = (views: readonly FitView[]) => shortList(views.map(({ label }) => label));
+const names = (views: readonly FitView[]) => shortList(views.map(({ name }) => name));
 const shortList = (items: readonly string[]) =>
   items.length > MAX_NAMES
     ? `${items.slice(0, MAX_NAMES).join(', ')} and ${items.length - MAX_NAMES} more`
@@ -198,7 +198,7 @@ function table(views: readonly FitView[], advice: ReadonlyMap<FitView, Advice>, 
     'next',
   ];
   const rows = views.map((view) => {
-    const { fit, file, label } = view;
+    const { fit, file, label, name } = view;
     const kind = axisOf(file.y).kind;
     const series = model.series.get(label);
     const averaged = comparisonOf(file, fit)?.averagedLimit;
@@ -206,7 +206,7 @@ function table(views: readonly FitView[], advice: ReadonlyMap<FitView, Advice>, 
     const within = fit.convergence.find(({ withinPercent }) => withinPercent === 5)?.x;
     const { kind: step, detail } = advice.get(view)!;
     const rmse = fit.holdOut?.rmse;
-    return html`<tr><th scope="row">${series ? glyph(series) : ''} ${label}</th><td>${lawTitle(fit.law)}</td><td class="num">${fit.limit ? withInterval(fit.limit, kind) : 'none'}</td>${
+    return html`<tr><th scope="row">${series ? glyph(series) : ''} ${name}</th><td>${lawTitle(fit.law)}</td><td class="num">${fit.limit ? withInterval(fit.limit, kind) : 'none'}</td>${
       averages && html`<td class="num">${averaged ? withInterval(averaged, kind) : '–'}</td>`
     }<td><span class="badge ${verdict.tone}">${verdict.words}</span></td><td class="num">${
       rmse == null ? '–' : kind === 'share' ? `${formatNumber(rmse * 100, 2)} pp` : formatNumber(rmse, 2)
@@ -225,7 +225,7 @@ const withInterval = (
   html`<strong>${formatWithin(estimate, interval, kind)}</strong><br><span class="muted nowrap">${formatInterval(interval, kind)}</span>`;
 
 function card(view: FitView, model: ReportModel): Html {
-  const { fit, file, label } = view;
+  const { fit, file, label, name } = view;
   const law = findLaw(fit.law);
   const kind = axisOf(file.y).kind;
   const verdict = verdictOf(fit);
@@ -248,7 +248,7 @@ function card(view: FitView, model: ReportModel): Html {
       ? []
       : [html`<span class="nowrap">${formulaHtml(texName(name))} = ${formatNumber(value, 3)}</span>`];
   });
-  return html`<article class="card" aria-label="${lawSentence(view)}"><div class="head"><h3>${series ? glyph(series) : ''}<span>${label}</span></h3><span class="badge ${verdict.tone}">${verdict.words}</span></div>${big}<dl><dt>The law: ${lawTitle(fit.law).toLowerCase()}</dt><dd>${law ? formulaHtml(fit.tex) : fit.formula}${
+  return html`<article class="card" aria-label="${lawSentence(view)}"><div class="head"><h3>${series ? glyph(series) : ''}<span>${name}</span></h3><span class="badge ${verdict.tone}">${verdict.words}</span></div>${big}<dl><dt>The law: ${lawTitle(fit.law).toLowerCase()}</dt><dd>${law ? formulaHtml(fit.tex) : fit.formula}${
     x.field === 'tokens' && file.xUnit !== 1
       ? html` <span class="muted nowrap">x = tokens / ${formatCount(file.xUnit)}</span>`
       : ''

@@ -77,15 +77,15 @@ export const NO_LAW = 'constant';
 
 /** One sentence a law: quantity, limit, interval, verdict. */
 export function lawSentence(view: FitView): string {
-  const { fit, file, label } = view;
+  const { fit, file, name } = view;
   const y = axisOf(file.y);
   const x = axisOf(file.x);
   const points = countOf(fit.n, 'point');
-  if (fit.law === NO_LAW) return `${label}: none of the laws tried does better than a constant (${points}).`;
+  if (fit.law === NO_LAW) return `${name}: none of the laws tried does better than a constant (${points}).`;
   if (!fit.limit)
-    return `${label}: ${lawTitle(fit.law)}, no finite limit (${points}, ${verdictOf(fit).words}).`;
+    return `${name}: ${lawTitle(fit.law)}, no finite limit (${points}, ${verdictOf(fit).words}).`;
   return (
-    `${label}: ${y.title.toLowerCase()} tends to ${formatWithin(fit.limit.estimate, fit.limit.interval, y.kind)} ` +
+    `${name}: ${y.title.toLowerCase()} tends to ${formatWithin(fit.limit.estimate, fit.limit.interval, y.kind)} ` +
     `(${Math.round(file.level * 100)}% interval ${formatInterval(fit.limit.interval, y.kind)}) as ${x.title.toLowerCase()} grow; ` +
     `${lawTitle(fit.law).toLowerCase()}, ${points}, ${verdictOf(fit).words}.`
   );

@@ -18,7 +18,7 @@ import {
   tooltipOf,
 } from '../chart.js';
 import { countOf, formatValue, listOf } from '../format.js';
-import type { Series } from '../series.js';
+import { namer, type Series } from '../series.js';
 
 export interface PointRow extends Row {
   series: string;
@@ -77,6 +77,7 @@ export function fittedCurves(input: FittedCurvesInput): Chart {
   ];
   const canLogY = ys.every((value) => value > 0);
   const color = seriesColor(series);
+  const nameOf = namer(series);
   const xy = { x: { field: 'x', type: 'quantitative' }, y: { field: 'y', type: 'quantitative' } } as const;
   return {
     name: input.name,
@@ -86,7 +87,7 @@ export function fittedCurves(input: FittedCurvesInput): Chart {
       bands.length > 0 && `Bands are ${Math.round(input.level * 100)}% confidence bands of the curve.`,
       limits.length > beyond.length && 'Dotted lines are the limits.',
       beyond.length > 0 &&
-        `The ${beyond.length === 1 ? 'limit' : 'limits'} of ${listOf(beyond.map((row) => `${row.series} (${formatValue(row.limit, y.kind)})`))} ${beyond.length === 1 ? 'lies' : 'lie'} beyond the axis.`,
+        `The ${beyond.length === 1 ? 'limit' : 'limits'} of ${listOf(beyond.map((row) => `${nameOf(row.series)} (${formatValue(row.limit, y.kind)})`))} ${beyond.length === 1 ? 'lies' : 'lie'} beyond the axis.`,
       every > 1 && `Of ${countOf(valid.length, 'point')} one in ${every} is drawn; the table has all.`,
       input.notes,
       excludedNote(excluded.length, `without a value, or with ${x.title.toLowerCase()} of 0,`),
@@ -207,12 +208,12 @@ const positiveFloor = (values: readonly number[]) =>
   values.filter((value) => value > 0).reduce((a, b) => Math.min(a, b), 1) * 0.95;
 
 function altText({ title, x, y, series, curves }: FittedCurvesInput, points: readonly PointRow[]): string {
-  const spoken = series.slice(0, MAX_SPOKEN).flatMap(({ label }) => {
+  const spoken = series.slice(0, MAX_SPOKEN).flatMap(({ label, name }) => {
     const own = points.filter((row) => row.series === label);
     const [first, last] = [own[0], own.at(-1)];
     if (!first || !last) return [];
     const at = (row: PointRow) => `${formatValue(row.y, y.kind)} at ${formatValue(row.x, x.kind)}`;
-    return [`${label} goes from ${at(first)} to ${at(last)}`];
+    return [`${name} goes from ${at(first)} to ${at(last)}`];
   });
   const more = series.length > MAX_SPOKEN ? `; ${series.length - MAX_SPOKEN} more in the table` : '';
   const kind = curves.length > 0 ? 'Scatter plot with fitted curves' : 'Scatter plot';

@@ -6,6 +6,7 @@ import {
   formatExpression,
   HIDDEN_PARAM,
   isNumber,
+  nameLabels,
   type Row,
   SHOWN,
   sentences,
@@ -93,9 +94,9 @@ export function lawLimits({ name, y, rows, series }: LawLimitsInput): Chart {
     ),
     alt: `Limits by law. ${shown
       .slice(0, 12)
-      .map(({ label }) => {
+      .map(({ label, name }) => {
         const own = valid.filter((row) => row.series === label);
-        return `${label}: ${listOf(own.map((row) => `${row.law} ${formatValue(row.limit, y.kind)}`))}`;
+        return `${name}: ${listOf(own.map((row) => `${row.law} ${formatValue(row.limit, y.kind)}`))}`;
       })
       .join('; ')}.`,
     spec: {
@@ -105,7 +106,10 @@ export function lawLimits({ name, y, rows, series }: LawLimitsInput): Chart {
       data: { name: 'limits' },
       transform: [SHOWN],
       encoding: {
-        y: { ...position, axis: { domain: false, ticks: false, grid: true, labelLimit: 220 } },
+        y: {
+          ...position,
+          axis: { domain: false, ticks: false, grid: true, labelLimit: 220, ...nameLabels(shown) },
+        },
         color: { ...seriesColor(series), legend: null },
         opacity: {
           field: 'weight',

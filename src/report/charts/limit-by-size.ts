@@ -19,7 +19,7 @@ import {
 } from '../chart.js';
 import { countOf, formatValue } from '../format.js';
 import { UI_COLORS } from '../palette.js';
-import type { Series } from '../series.js';
+import { namer, type Series } from '../series.js';
 
 /** The limit of one run's (or group's) curve, at the size or shape of its model. */
 export interface LimitPointRow extends Row {
@@ -63,6 +63,7 @@ export function limitBySize(input: LimitBySizeInput): Chart {
   const limit: Axis = { ...y, field: 'limit', title: `Limit of ${y.title.toLowerCase()}` };
   const xy = { x: { field: 'x', type: 'quantitative' }, y: { field: 'limit', type: 'quantitative' } };
   const closed = bottlenecks.filter(({ low, high }) => low !== null && high !== null);
+  const nameOf = namer(series);
   const grey = { value: UI_COLORS.muted.light };
   return {
     name,
@@ -75,7 +76,9 @@ export function limitBySize(input: LimitBySizeInput): Chart {
     ),
     alt: `${title}. ${countOf(valid.length, 'limit')}: ${valid
       .slice(0, 16)
-      .map((row) => `${row.series} ${formatValue(row.limit, y.kind)} at ${formatValue(row.x, x.kind)}`)
+      .map(
+        (row) => `${nameOf(row.series)} ${formatValue(row.limit, y.kind)} at ${formatValue(row.x, x.kind)}`,
+      )
       .join('; ')}.`,
     spec: {
       ...baseSpec({ limits: valid, curves: [...curves], bottlenecks: [...bottlenecks] }),

@@ -59,10 +59,10 @@ export function trainingLoss({ name, rows, series, averaged }: TrainingLossInput
     ),
     alt: `Loss against training tokens for ${countOf(series.length, 'run')}. ${series
       .slice(0, 12)
-      .flatMap(({ label }) => {
+      .flatMap(({ label, name }) => {
         const row = last(label, 'validation') ?? last(label, 'training');
         return row
-          ? [`${label} ends at ${formatNumber(row.loss as number)} nats per token (${row.kind})`]
+          ? [`${name} ends at ${formatNumber(row.loss as number)} nats per token (${row.kind})`]
           : [];
       })
       .join('; ')}.`,
