@@ -8,7 +8,7 @@ import { type LimitCurveRow, type LimitPointRow, limitBySize } from './charts/li
 import { residuals } from './charts/residuals.js';
 import { curveOf } from './curves.js';
 import { axisOf, type FitView, type ReportModel } from './model.js';
-import { comparisonOf, scaleSentence } from './text.js';
+import { averageOf, comparisonOf, scaleSentence } from './text.js';
 
 const isLimitFit = ({ file }: FitView) => file.y === 'limit';
 const familyOf = (model: ReportModel, label: string) => model.series.get(label)?.family ?? '';
@@ -143,7 +143,9 @@ export function limitsByLaw(model: ReportModel): ChartGroup | null {
         weight: ranking?.weight ?? null,
       };
     });
-  all.push(...averagedLimits(views.filter(({ label, isPreferred }) => isPreferred && several.has(label))));
+  const preferred = views.filter(({ label, isPreferred }) => isPreferred && several.has(label));
+  all.push(...averagedLimits(preferred));
+  const limitless = new Map(preferred.map((view) => [view.label, averageOf(view)?.without]));
   const { rows, left } = mostDisputed(all);
   const y = axisOf(views[0]!.file.y);
   const panels = familyPanels(
@@ -162,6 +164,9 @@ export function limitsByLaw(model: ReportModel): ChartGroup | null {
       ),
     });
     if (panels.length > 1 && family) chart.title += `: ${family}`;
+    const unaveraged = [...labels].filter((label) => limitless.get(label)).length;
+    if (unaveraged > 0)
+      chart.caption += ` No average stands for ${unaveraged === labels.size ? 'these series' : `${unaveraged} of the ${labels.size} series`}: laws without a limit hold most of the weight.`;
     if (!left.startsWith('0 '))
       chart.caption += ` The series with the widest spread are drawn; ${left} are not.`;
     return chart;
@@ -172,7 +177,7 @@ export function limitsByLaw(model: ReportModel): ChartGroup | null {
 /** What all laws of a series say together, each by its weight. */
 const averagedLimits = (views: readonly FitView[]): LawLimitRow[] =>
   views.flatMap(({ label, fit, file }) => {
-    const averaged = comparisonOf(file, fit)?.averagedLimit;
+    const averaged = averageOf({ fit, file })?.averaged;
     if (!averaged) return [];
     const [low, high] = averaged.interval;
     return [

@@ -1,14 +1,15 @@
-import { basename } from 'node:path';
 import type { Fit, FitFile } from '../files/fit.js';
 import { TABLE_COLUMNS, type TableColumn, type TableRow } from '../files/table.js';
 import { preferredFit } from '../fit/read-rows.js';
 import { uniqueNames } from '../table/measurement-files.js';
 import type { SourceRow } from '../table/read-table.js';
 import type { Axis } from './chart.js';
-import { formatNumber, formatShare, kindOf } from './format.js';
+import { kindOf } from './format.js';
+import { columnWords, groupNames } from './group-names.js';
 import type { FitSource, Sources } from './inputs.js';
 import { runNames } from './run-names.js';
 import { assignSeries, type Series, type SeriesFacts } from './series.js';
+import { settingOfGroup } from './settings.js';
 
 export interface FitView {
   /** Label of the series on the page. */
@@ -44,12 +45,12 @@ export interface ReportModel {
 export function buildModel(title: string, sources: Sources): ReportModel {
   const activationOf = activations(sources);
   const studies = uniqueNames(sources.fits.map(({ path }) => path));
-  const labels = sources.fits.map((source) => groupLabels(source));
+  const labels = sources.fits.map((source) => groupNames(source, sources.tables));
   const nameOf = namesOfRuns(
     sources,
     labels.flatMap((own) => [...own.values()]),
   );
-  const names = sources.fits.map((source) => groupLabels(source, nameOf));
+  const names = sources.fits.map((source) => groupNames(source, sources.tables, nameOf));
   const fits = sources.fits.flatMap((source, i) =>
     source.file.fits.map((fit) => {
       const key = JSON.stringify(fit.group);
@@ -120,22 +121,6 @@ function told(source: FitSource, namesakes: readonly FitSource[]): string | null
   return settings.every(({ size }) => size === 1) && new Set(all).size === all.length ? all[0]! : null;
 }
 
-/** The setting of a group that names its metric; null for another. */
-function settingOfGroup(group: Record<string, string>): string | null {
-  if (!group.metric) return null;
-  const number = (name: string) => (group[name] ? Number(group[name]) : null);
-  return settingOf({
-    metric: group.metric,
-    protocol: group.protocol || 'dataset',
-    shared_cett: group.shared_cett || null,
-    score: group.score || null,
-    p_percent: number('p_percent'),
-    cett: number('cett'),
-    k_ratio: number('k_ratio'),
-    epsilon: number('epsilon'),
-  });
-}
-
 const has = (labels: Map<string, string>, label: string) => [...labels.values()].includes(label);
 const isSameAxes = (a: FitSource, b: FitSource) => a.file.x === b.file.x && a.file.y === b.file.y;
 
@@ -153,27 +138,6 @@ export function isPreferred(file: FitFile, fit: Fit): boolean {
   return (behind > LIMITED_WITHIN && best ? best : limited) === fit;
 }
 
-/** Group → label: its values, those left out that are the same in all groups of the file. */
-function groupLabels({ path, file }: FitSource, nameOf = (run: string) => run): Map<string, string> {
-  const groups = [...new Map(file.fits.map(({ group }) => [JSON.stringify(group), group])).values()];
-  const names = [...new Set(groups.flatMap((group) => Object.keys(group)))];
-  const telling = names.filter((name) => new Set(groups.map((group) => group[name])).size > 1);
-  const used = names.includes('run_id')
-    ? [...new Set(['run_id', ...telling])]
-    : telling.length > 0
-      ? telling
-      : names;
-  return new Map(
-    groups.map((group) => [
-      JSON.stringify(group),
-      used
-        .map((name) => (name === 'run_id' && group[name] ? nameOf(group[name]) : group[name]))
-        .filter(Boolean)
-        .join(' ') || basename(path).replace(/\.json$/, ''),
-    ]),
-  );
-}
-
 /** Columns that tell the runs of a table apart: run_id, or else the text columns with few values. */
 function rowLabel(columns: readonly string[], rows: readonly SourceRow[]): (row: SourceRow) => string {
   if (columns.includes('run_id')) return ({ known }) => known.run_id ?? 'no run';
@@ -182,7 +146,11 @@ function rowLabel(columns: readonly string[], rows: readonly SourceRow[]): (row:
     const isText = [...values].some((value) => value !== '' && !Number.isFinite(Number(value)));
     return isText && values.size > 1 && values.size <= Math.max(2, rows.length / 4) && !NOT_A_RUN.has(column);
   });
-  return ({ cells }) => telling.map((column) => cells[column]).join(' ') || 'all rows';
+  return ({ cells }) =>
+    telling
+      .map((column) => columnWords(column, cells[column] ?? ''))
+      .filter(Boolean)
+      .join(' ') || 'all rows';
 }
 const NOT_A_RUN = new Set([
   'metric',
@@ -233,34 +201,6 @@ export function axisOf(column: string): Axis {
   const shown = unit && unit !== '1' && kind === 'plain' ? ` (${unit})` : '';
   const title = TITLES[column as TableColumn] ?? `${words[0]?.toUpperCase() ?? ''}${words.slice(1)}${shown}`;
   return { field: column, title, kind };
-}
-
-type Setting = Pick<
-  TableRow,
-  'metric' | 'protocol' | 'shared_cett' | 'score' | 'p_percent' | 'cett' | 'k_ratio' | 'epsilon'
->;
-
-/** A metric with its setting, as people call it. */
-export function settingOf(row: Setting): string {
-  const notes = [row.protocol === 'dataset' ? null : row.protocol, row.shared_cett, row.score];
-  const said = notes.filter(Boolean).join(', ');
-  const suffix = said ? ` (${said})` : '';
-  switch (row.metric) {
-    case 'pplp':
-      return `PPL-${row.p_percent ?? '?'}%${suffix}`;
-    case 'cett':
-      return `CETT ${row.cett === null ? '' : formatNumber(row.cett)}${suffix}`;
-    case 'topk':
-      return `top-k ${row.k_ratio === null ? '' : formatShare(row.k_ratio)}${suffix}`;
-    case 'fat':
-      return `FAT ε = ${row.epsilon ?? '?'}${suffix}`;
-    case 'global':
-      return `global ε = ${row.epsilon ?? '?'}${suffix}`;
-    case 'zero':
-      return `exact zeros${suffix}`;
-    default:
-      return row.metric ?? 'activation ratio';
-  }
 }
 
 /** Tokens a parameter and epochs at the end of each run; null where nothing says. */

@@ -6,7 +6,8 @@ import { metricsOverTokens } from './charts/metrics-over-tokens.js';
 import { pareto } from './charts/pareto.js';
 import { type LossRow, trainingLoss } from './charts/training-loss.js';
 import { compareNatural, formatCount } from './format.js';
-import { type ReportModel, settingOf } from './model.js';
+import type { ReportModel } from './model.js';
+import { settingOf } from './settings.js';
 
 export function metrics(model: ReportModel): ChartGroup | null {
   const charts = [...groupBy(model.rows, ({ label }) => label)]

@@ -7,6 +7,7 @@ import { compareText } from '../table/measurement-files.js';
 import type { Chart } from './chart.js';
 import { countOf, formatInterval, formatNumber, formatShare, formatValue } from './format.js';
 import { formulaHtml } from './formula.js';
+import { groupWords } from './group-names.js';
 import { type Html, html, raw } from './html.js';
 import type { FitView, ReportModel } from './model.js';
 import type { Marker } from './palette.js';
@@ -92,11 +93,6 @@ export function chartTable(chart: Chart, maxRows: number): Html {
   )}</tbody></table></div>${left > 0 ? html`<p class="note">${left.toLocaleString('en-US')} more rows are in the table the report was made from.</p>` : ''}</details>`;
 }
 
-const groupWords = (group: Record<string, string>, { nameOf }: ReportModel) =>
-  Object.entries(group)
-    .map(([column, value]) => (column === 'run_id' ? nameOf(value) : value))
-    .join(' ');
-
 /** Every parameter of every fitted law, with intervals. */
 export function parameterSection(
   model: ReportModel,
@@ -156,7 +152,7 @@ export function parameterSection(
     html`<details><summary>The other laws (${others.length} fits)</summary>${table(others)}</details>`
   }${
     failed.length > 0 &&
-    html`<p class="note">Without a usable fit: ${failed.map((f, i) => html`${i > 0 ? '; ' : ''}${groupWords(f.group, model)} with ${lawTitle(f.law)} (${f.reason})`)}.</p>`
+    html`<p class="note">Without a usable fit: ${failed.map((f, i) => html`${i > 0 ? '; ' : ''}${groupWords(f.group, model.nameOf)} with ${lawTitle(f.law)} (${f.reason})`)}.</p>`
   }</section>`;
 }
 
@@ -174,7 +170,7 @@ export function jointSection(model: ReportModel): Html | null {
       rmseShape !== null && rmseSeparate ? [rmseShape / rmseSeparate] : [],
     );
     const verdict = verdictOf(fit);
-    const group = groupWords(fit.group, model);
+    const group = groupWords(fit.group, model.nameOf);
     return html`<tr><th scope="row">${group || countOf(fit.runs.length, 'run')}</th><td>${law?.title ?? fit.law}<br><span class="nowrap">${formulaHtml(fit.tex)}</span></td><td>${shared.map(
       ([name, { estimate, interval }]) =>
         html`<span class="nowrap">${formulaHtml(texName(name))} = ${formatNumber(estimate, 3)}</span> <span class="muted">(${formatInterval(interval, 'plain')})</span><br>`,
@@ -327,6 +323,9 @@ export function definitionSection(model: ReportModel): Html {
   )}${
     metrics.some((name) => name === 'cett' || name === 'pplp') &&
     html`<dt>CETT</dt><dd>${formulaHtml('C = \\frac{‖\\sum_{i∈D} n_i‖}{‖\\sum_i n_i‖}')}, a mean over tokens, with ${formulaHtml('n_i')} the output of neuron <i>i</i> and <i>D</i> the inactive ones.</dd>`
+  }${
+    model.rows.some(({ row }) => row.shared_cett) &&
+    html`<dt>Shared bound</dt><dd>One CETT for PPL-p%, found on the last checkpoints of a run together (last 5: on five) and used at each of them; else the bound is each checkpoint's own.</dd>`
   }${laws.map(
     (law) =>
       html`<dt>${law.title}</dt><dd>${formulaHtml(law.tex)}<br>${law.parameters.map(

@@ -1,6 +1,7 @@
 import { findLaw } from '../laws/index.js';
 import { median } from '../median.js';
 import { groupBy } from '../table/group-by.js';
+import { ADVICE, type Advice, whatNext } from './advice.js';
 import { isNumber } from './chart.js';
 import { parametersOf } from './curves.js';
 import {
@@ -18,9 +19,7 @@ import { type Html, html, raw } from './html.js';
 import { axisOf, type FitView, type ReportModel } from './model.js';
 import { glyph, texName } from './sections.js';
 import {
-  ADVICE,
-  type Advice,
-  comparisonOf,
+  averageOf,
   hasPattern,
   howSure,
   isLimitKnown,
@@ -29,7 +28,6 @@ import {
   NO_LAW,
   verdictOf,
   WIDE,
-  whatNext,
 } from './text.js';
 
 /** More series than this are summed up and listed in a table instead of a card each: cards answer nothing in a minute. */
@@ -110,12 +108,13 @@ function certainty(views: readonly FitView[]): Html[] {
     isNumber(fit.holdOut?.rmse) && axisOf(file.y).kind === 'share' ? [fit.holdOut.rmse] : [],
   );
   const moved = limited.filter(({ fit, file }) => {
-    const averaged = comparisonOf(file, fit)?.averagedLimit;
+    const averaged = averageOf({ fit, file })?.averaged;
     if (!averaged) return false;
     const move = Math.abs(averaged.estimate - fit.limit!.estimate);
     // Beside what was measured: of a limit of 0 everything is more than 10%.
     return move > WIDE * Math.max(Math.abs(fit.limit!.estimate), WIDE * Math.abs(fit.yRange?.[1] ?? 0));
   });
+  const limitless = views.filter((view) => averageOf(view)?.without);
   const followed = views.filter(({ fit }) => hasPattern(fit));
   const lines = [
     limited.length > 0 &&
@@ -124,6 +123,7 @@ function certainty(views: readonly FitView[]): Html[] {
       }, if the law holds.`,
     moved.length > 0 &&
       html`The choice of the law moves the limit of ${names(moved)} by more than 10%: see the comparison of laws.`,
+    limitless.length > 0 && html`For ${names(limitless)} most of the evidence is for laws without a limit.`,
     errors.length > 0 &&
       html`Fitted to the first part alone, the laws forecast the last points to ${formatNumber(median(errors) * 100, 2)} percentage points (median).`,
     followed.length > 0 &&
@@ -134,49 +134,16 @@ function certainty(views: readonly FitView[]): Html[] {
 
 /** Advice by kind, the most urgent first. */
 function steps(advice: ReadonlyMap<FitView, Advice>): Html[] {
-  const groups = groupBy([...advice], ([, { kind }]) => kind);
   return ADVICE.flatMap((kind) => {
-    const own = groups.get(kind);
-    if (!own) return [];
-    const named = own.map(([view, { detail }]) => `${view.name}${detail && ` (${detail})`}`);
-    return [html`<strong>${STEPS[kind].title}</strong>: ${shortList(named)}. ${STEPS[kind].why}`];
+    const all = [...advice].filter(([, own]) => own.kind === kind);
+    return [...groupBy(all, ([, { step }]) => step.title)].map(([title, own]) => {
+      const details = new Set(own.map(([, { detail }]) => detail));
+      const common = details.size === 1 ? [...details][0]! : '';
+      const named = own.map(([view, { detail }]) => `${view.name}${detail && !common ? ` (${detail})` : ''}`);
+      return html`<strong>${title}${common && ` ${common}`}</strong>: ${shortList(named)}. ${own[0]![1].step.why}`;
+    });
   });
 }
-
-const STEPS: Record<Advice['kind'], { title: string; why: string; short: string }> = {
-  measure: {
-    title: 'Measure more checkpoints',
-    why: 'Too few points for the law.',
-    short: 'more checkpoints',
-  },
-  'other-law': { title: 'Try another law', why: 'This one did not converge.', short: 'another law' },
-  'train-on': {
-    title: 'Train on',
-    why: 'The data end where the curve still bends; the limit is an extrapolation.',
-    short: 'train on',
-  },
-  rivals: {
-    title: 'Compare the laws',
-    why: 'Two with nearly the same evidence put the limit elsewhere; longer runs tell them apart.',
-    short: 'compare laws',
-  },
-  'no-trend': { title: 'Train longer', why: 'No trend stands out from the noise.', short: 'train longer' },
-  curve: {
-    title: 'Read curve and limit only',
-    why: 'The other parameters are not determined one by one.',
-    short: 'read the curve',
-  },
-  seed: {
-    title: 'Repeat with another seed',
-    why: 'The law is well determined, but one run cannot show the spread between runs.',
-    short: 'another seed',
-  },
-  compare: {
-    title: 'Compare shapes and activations',
-    why: 'The law is well determined.',
-    short: 'other shapes',
-  },
-};
 
 const names = (views: readonly FitView[]) => shortList(views.map(({ name }) => name));
 const shortList = (items: readonly string[]) =>
@@ -186,7 +153,7 @@ const shortList = (items: readonly string[]) =>
 
 /** One row a series. */
 function table(views: readonly FitView[], advice: ReadonlyMap<FitView, Advice>, model: ReportModel): Html {
-  const averages = views.some(({ fit, file }) => comparisonOf(file, fit)?.averagedLimit);
+  const averages = views.some(averageOf);
   const head = [
     'series',
     'law',
@@ -201,16 +168,16 @@ function table(views: readonly FitView[], advice: ReadonlyMap<FitView, Advice>, 
     const { fit, file, label, name } = view;
     const kind = axisOf(file.y).kind;
     const series = model.series.get(label);
-    const averaged = comparisonOf(file, fit)?.averagedLimit;
+    const average = averageOf(view);
     const verdict = verdictOf(fit);
     const within = fit.convergence.find(({ withinPercent }) => withinPercent === 5)?.x;
-    const { kind: step, detail } = advice.get(view)!;
+    const { step, detail } = advice.get(view)!;
     const rmse = fit.holdOut?.rmse;
     return html`<tr><th scope="row">${series ? glyph(series) : ''} ${name}</th><td>${lawTitle(fit.law)}</td><td class="num">${fit.limit ? withInterval(fit.limit, kind) : 'none'}</td>${
-      averages && html`<td class="num">${averaged ? withInterval(averaged, kind) : '–'}</td>`
+      averages && html`<td class="num">${averageCell(average, kind)}</td>`
     }<td><span class="badge ${verdict.tone}">${verdict.words}</span></td><td class="num">${
       rmse == null ? '–' : kind === 'share' ? `${formatNumber(rmse * 100, 2)} pp` : formatNumber(rmse, 2)
-    }</td><td class="num">${within == null ? '–' : formatValue(within * file.xUnit, axisOf(file.x).kind)}</td><td>${STEPS[step].short} ${detail}</td></tr>`;
+    }</td><td class="num">${within == null ? '–' : formatValue(within * file.xUnit, axisOf(file.x).kind)}</td><td><span class="nowrap">${step.short}</span> <span class="nowrap">${detail}</span></td></tr>`;
   });
   return html`<div class="scroll" tabindex="0" role="region" aria-label="Limits"><table><thead><tr>${head.map(
     (title, i) =>
@@ -224,6 +191,14 @@ const withInterval = (
 ): Html =>
   html`<strong>${formatWithin(estimate, interval, kind)}</strong><br><span class="muted nowrap">${formatInterval(interval, kind)}</span>`;
 
+function averageCell(average: ReturnType<typeof averageOf>, kind: NumberKind): Html | string {
+  if (!average) return '–';
+  const { averaged, without } = average;
+  return averaged
+    ? withInterval(averaged, kind)
+    : html`none<br><span class="muted nowrap">${without} of the weight</span>`;
+}
+
 function card(view: FitView, model: ReportModel): Html {
   const { fit, file, label, name } = view;
   const law = findLaw(fit.law);
@@ -232,7 +207,7 @@ function card(view: FitView, model: ReportModel): Html {
   const series = model.series.get(label);
   const x = axisOf(file.x);
   const level = `${Math.round(file.level * 100)}% interval`;
-  const averaged = comparisonOf(file, fit)?.averagedLimit;
+  const { averaged, without } = averageOf(view) ?? {};
   const big =
     fit.limit && fit.law === NO_LAW
       ? html`<div class="big">${formatWithin(fit.limit.estimate, fit.limit.interval, kind)}<small>mean ${axisOf(file.y).title.toLowerCase()}, ${level} ${formatInterval(fit.limit.interval, kind)}; none of the laws tried does better than a constant</small></div>`
@@ -240,7 +215,7 @@ function card(view: FitView, model: ReportModel): Html {
         ? html`<div class="big">${formatWithin(fit.limit.estimate, fit.limit.interval, kind)}<small>limit of ${axisOf(file.y).title.toLowerCase()}, ${level} ${formatInterval(fit.limit.interval, kind)}</small>${
             averaged &&
             html`<small>averaged over all laws ${formatWithin(averaged.estimate, averaged.interval, kind)} (${formatInterval(averaged.interval, kind)})</small>`
-          }</div>`
+          }${without && html`<small>laws without a limit hold ${without} of the weight</small>`}</div>`
         : html`<div class="big">no limit<small>this law has no finite limit as ${x.title.toLowerCase()} grow</small></div>`;
   const parameters = (law?.parameters ?? []).flatMap(({ name }) => {
     const value = fit.parameters[name]?.estimate;

@@ -1,7 +1,7 @@
 import type { Fit, FitFile, ScaleTest } from '../files/fit.js';
 import { findLaw } from '../laws/index.js';
 import { groupBy } from '../table/group-by.js';
-import { countOf, formatInterval, formatNumber, formatValue, formatWithin, listOf } from './format.js';
+import { countOf, formatInterval, formatNumber, formatWithin, listOf } from './format.js';
 import { axisOf, budgetsOf, type FitView, type ReportModel } from './model.js';
 
 /** The paper's runs end at this many tokens per non-embedding parameter (2.4B at 119, 0.1B at 385). */
@@ -132,6 +132,23 @@ export function scaleSentence({ relativePerDecade, pValue, margin, verdict }: Sc
 export const comparisonOf = (file: FitFile, fit: Fit) =>
   file.comparison.find((entry) => JSON.stringify(entry.group) === JSON.stringify(fit.group));
 
+/** Up to here the mean of the limits stands for most of the evidence. */
+const MOST = 0.5;
+
+/**
+ * The limit averaged over the laws, and the weight of those without one where they hold most of it: then the mean is
+ * that of the lesser part of the evidence, and no limit to show.
+ */
+export function averageOf({ file, fit }: Pick<FitView, 'file' | 'fit'>) {
+  const averaged = comparisonOf(file, fit)?.averagedLimit;
+  if (!averaged) return null;
+  const { weightWithoutLimit } = averaged;
+  // Rounded down: 100% would leave the laws that have a limit nothing.
+  return weightWithoutLimit < MOST
+    ? { averaged, without: null }
+    : { averaged: null, without: `${Math.floor(weightWithoutLimit * 100)}%` };
+}
+
 /** Residuals this much alike from point to point are hardly noise. */
 export const hasPattern = ({ durbinWatson }: Fit) => durbinWatson !== null && durbinWatson < 1.2;
 
@@ -146,103 +163,4 @@ export function isLimitKnown({ fit }: FitView): boolean {
   return (
     low !== null && high !== null && Math.max(high - estimate, estimate - low) <= WIDE * Math.abs(estimate)
   );
-}
-
-/** What a reader may do next, in the order of what stands in the way. */
-export const ADVICE = [
-  'measure',
-  'other-law',
-  'train-on',
-  'rivals',
-  'no-trend',
-  'curve',
-  'seed',
-  'compare',
-] as const;
-export interface Advice {
-  kind: (typeof ADVICE)[number];
-  /** A sentence or two for one series. */
-  text: string;
-  /** What differs from series to series, for a list of them; empty where nothing does. */
-  detail: string;
-}
-
-/** What would help most; rules, the first that holds. */
-export function whatNext(view: FitView, model: ReportModel): Advice {
-  const { fit, file } = view;
-  const advice = (kind: Advice['kind'], text: string, detail = ''): Advice => ({ kind, text, detail });
-  if (fit.verdict === 'too-few-points')
-    return advice(
-      'measure',
-      'Measure more checkpoints: the law has about as many parameters as there are points.',
-    );
-  if (fit.verdict === 'not-converged')
-    return advice('other-law', 'Try another law (--law auto), or leave out the first points (--drop-first).');
-  if (fit.law === NO_LAW)
-    return advice(
-      'no-trend',
-      hasPattern(fit)
-        ? 'The points have a trend, but none of the laws tried follows it: try --law auto, leave out the first points (--drop-first), or train longer.'
-        : 'No trend stands out from the noise: train longer, or measure more checkpoints.',
-    );
-  if (!fit.limit) {
-    return advice(
-      'train-on',
-      `Train on: no law with a limit does better over these ${axisOf(file.x).field}, so there is no telling yet where the curve ends.`,
-    );
-  }
-  if (!isLimitKnown(view)) {
-    const target = targetOf(view);
-    return advice(
-      'train-on',
-      `Train on${target && ` to about ${target} ${axisOf(file.x).field}`}: the data end where the curve still falls or rises, so the limit is an extrapolation.`,
-      target && `to ${target}`,
-    );
-  }
-  const rival = rivalLimit(view, model);
-  if (rival)
-    return advice(
-      'rivals',
-      `Read the comparison of laws: with nearly the same evidence, ${rival}. Longer runs tell them apart.`,
-    );
-  if (fit.verdict !== 'ok')
-    return advice('curve', 'Use the limit and the curve; do not read the other parameters one by one.');
-  const seeds = new Set(model.rows.filter((row) => row.label === view.label).map(({ row }) => row.seed));
-  return seeds.size <= 1
-    ? advice('seed', 'Repeat with another seed: one run cannot show the spread between runs.')
-    : advice('compare', 'Compare with other shapes and activations; the law is well determined here.');
-}
-
-/** Where the curve would be within 5% of its limit, or twice as far as now; empty where that is out of reach. */
-function targetOf({ fit, file }: FitView): string {
-  const last = fit.xRange ? fit.xRange[1] * file.xUnit : null;
-  if (last === null) return '';
-  const within = fit.convergence.find(({ withinPercent }) => withinPercent === 5)?.x;
-  const reach = within == null ? null : within * file.xUnit;
-  const target = reach !== null && reach > last ? reach : last * 2;
-  return target < last * 100 ? formatValue(target, axisOf(file.x).kind) : '';
-}
-
-/** Laws within this ΔAICc of the best have considerable support (Burnham & Anderson). */
-const CONSIDERABLE = 2;
-
-function rivalLimit(view: FitView, model: ReportModel): string {
-  const { fit, file, label } = view;
-  const ranking = comparisonOf(file, fit)?.ranking ?? [];
-  const y = axisOf(file.y);
-  const close = model.fits.filter(
-    (other) =>
-      other.label === label &&
-      other.file === file &&
-      other.fit.law !== fit.law &&
-      other.fit.limit !== null &&
-      fit.limit !== null &&
-      Math.abs(other.fit.limit.estimate - fit.limit.estimate) > WIDE * Math.abs(fit.limit.estimate) &&
-      (ranking.find(({ law }) => law === other.fit.law)?.deltaAicc ?? Number.POSITIVE_INFINITY) <
-        CONSIDERABLE,
-  );
-  const first = close[0];
-  return first
-    ? `the ${lawTitle(first.fit.law).toLowerCase()} puts the limit at ${formatValue(first.fit.limit!.estimate, y.kind)}`
-    : '';
 }

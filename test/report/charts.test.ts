@@ -100,6 +100,21 @@ describe('the limit under each law', () => {
     expect(chart.caption).toContain('2 limits lie beyond the axis');
   });
 
+  it('holds the weightiest of a series whose laws with a limit have next to no weight', () => {
+    const row = (series: string, limit: number, weight: number) => ({
+      ...{ series, law: 'Line up to a bottleneck', limit, low: null, high: null, deltaAicc: null, weight },
+    });
+    const chart = lawLimits({
+      name: 'limits',
+      y: axisOf('activation_ratio'),
+      rows: [row('PPL-5%', 0.1, 0.02), row('PPL-1%', 0.2, 0.004), row('PPL-1%', 0.9, 0.001)],
+      series: assignSeries(['PPL-5%', 'PPL-1%'].map((label) => ({ label, activation: 'relu', size: null }))),
+    });
+    const [, points] = chart.spec.layer as { encoding: { x: { scale: { domain: [number, number] } } } }[];
+    expect(points!.encoding.x.scale.domain[1]).toBeCloseTo(0.2 + 0.015, 9);
+    expect(chart.caption).toContain('1 limit lies beyond the axis');
+  });
+
   it('has room for every law in a narrow column', () => {
     const laws = ['Sigmoid', 'Constant', 'Power', 'Log', 'Line', 'Exponential', 'Average'];
     const { spec } = lawLimits({

@@ -92,7 +92,7 @@ describe('the page', () => {
     await writeReport({ inputs: ['reports/study/activations/fit.json'], out });
     const html = await readFile(out, 'utf8');
     expect(html).toMatch(/<strong>5 of 5 limits<\/strong> are known to within 10%, if the law holds/);
-    expect(html).toContain('gelu-d192-l5, gelu-d192-l5 last:5');
+    expect(html).toContain('gelu-d192-l5, gelu-d192-l5 shared bound');
   });
 
   it('gives the same bytes for the same inputs', async () => {

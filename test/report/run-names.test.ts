@@ -68,6 +68,7 @@ const modelOf = (groups: Record<string, string>[], rows: ReturnType<typeof row>[
         path: 'fit.json',
         sha256: '',
         file: {
+          table: { sha256: '' },
           x: 'tokens',
           y: 'activation_ratio',
           fits: groups.map((group) => ({ group, law: 'log' })),
@@ -89,7 +90,7 @@ it('names the series of fits and tables alike, with what else their groups say, 
   );
   expect(model.fits.map(({ label, name }) => [label, name])).toEqual([
     [SMALL, 'relu-d144-l16'],
-    [`${SMALL} last:5`, 'relu-d144-l16 last:5'],
+    [`${SMALL} shared bound`, 'relu-d144-l16 shared bound'],
     [FIRST, 'relu-d240-l6 seed 0'],
   ]);
   expect(model.series.get(SECOND)!.name).toBe('relu-d240-l6 seed 1');

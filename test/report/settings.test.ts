@@ -1,13 +1,16 @@
 import { expect, it } from 'vitest';
 import { emptyRow } from '../../src/files/table.js';
-import { buildModel, settingOf } from '../../src/report/model.js';
+import { buildModel } from '../../src/report/model.js';
+import { settingOf } from '../../src/report/settings.js';
 
 it('names a setting so that no two of one metric look alike', () => {
   const own = { ...emptyRow(), metric: 'pplp', p_percent: 1, protocol: 'dataset' };
   const topk = { ...emptyRow(), metric: 'topk', k_ratio: 0.1, protocol: 'dataset' };
   expect(settingOf(own)).toBe('PPL-1%');
-  expect(settingOf({ ...own, shared_cett: 'last:5' })).toBe('PPL-1% (last:5)');
-  expect(settingOf({ ...own, protocol: 'paper', shared_cett: 'last:5' })).toBe('PPL-1% (paper, last:5)');
+  expect(settingOf({ ...own, shared_cett: 'last:5' })).toBe('PPL-1% (shared bound last 5)');
+  expect(settingOf({ ...own, protocol: 'paper', shared_cett: 'last:5' })).toBe(
+    'PPL-1% (paper, shared bound last 5)',
+  );
   expect(settingOf({ ...topk, score: 'output' })).not.toBe(settingOf({ ...topk, score: 'gate' }));
 });
 
@@ -15,7 +18,13 @@ it('tells series of one name in several files by their metric, and by the file w
   const source = (path: string, group: Record<string, string>) => ({
     path,
     sha256: path,
-    file: { x: 'tokens', y: 'activation_ratio', fits: [{ group, law: 'log' }], comparison: [] },
+    file: {
+      table: { sha256: '' },
+      x: 'tokens',
+      y: 'activation_ratio',
+      fits: [{ group, law: 'log' }],
+      comparison: [],
+    },
   });
   const labels = (...fits: ReturnType<typeof source>[]) =>
     buildModel('', {

@@ -62,7 +62,12 @@ export function lawLimits({ name, y, rows, series }: LawLimitsInput): Chart {
   const laws = [...new Set(valid.map((row) => row.law))];
   const shown = series.filter(({ label }) => valid.some((row) => row.series === label));
   // An interval that is open or huge would squeeze the rest: the axis follows the estimates that count.
-  const backed = valid.filter((row) => row.weight === null || row.weight >= NEGLIGIBLE);
+  // Where no limit of a series counts, its weightiest does: a row should not be empty.
+  const most = new Map<string, number>();
+  for (const { series: label, weight } of valid) most.set(label, Math.max(most.get(label) ?? 0, weight ?? 0));
+  const backed = valid.filter(
+    (row) => row.weight === null || row.weight >= Math.min(NEGLIGIBLE, most.get(row.series)!),
+  );
   const domain = focus(
     (backed.length > 0 ? backed : valid).map((row) => row.limit as number),
     y.kind,

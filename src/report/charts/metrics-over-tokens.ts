@@ -41,6 +41,8 @@ export function metricsOverTokens({ name, run, rows }: MetricsOverTokensInput): 
   const xs = valid.map((row) => row.tokens as number);
   const forms: [Spec, Spec] = [positionOf(TOKENS, 'linear', xs), positionOf(TOKENS, 'log', xs)];
   const domain = { domain: settings };
+  // Side by side, and on a phone in larger letters, names with bounds and numbers of tokens would be cut off.
+  const legend = { columns: 1, labelLimit: 260, labelFontSize: 11 };
   return {
     name,
     title: run,
@@ -67,12 +69,14 @@ export function metricsOverTokens({ name, run, rows }: MetricsOverTokensInput): 
           field: 'setting',
           type: 'nominal',
           title: null,
+          legend,
           scale: { ...domain, range: settings.map((_, i) => ramp(HUES[i % HUES.length]!, 1)[0]!.light) },
         },
         shape: {
           field: 'setting',
           type: 'nominal',
           title: null,
+          legend,
           scale: { ...domain, range: settings.map((_, i) => MARKERS[i % MARKERS.length]!) },
         },
         tooltip: tooltipOf([{ field: 'setting', title: 'metric' }, TOKENS, RATIO]),
