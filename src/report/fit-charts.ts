@@ -8,7 +8,7 @@ import { type LimitCurveRow, type LimitPointRow, limitBySize } from './charts/li
 import { residuals } from './charts/residuals.js';
 import { curveOf } from './curves.js';
 import { axisOf, type FitView, type ReportModel } from './model.js';
-import { comparisonOf, scaleSentence } from './text.js';
+import { averagedLimitOf, comparisonOf, scaleSentence } from './text.js';
 
 const isLimitFit = ({ file }: FitView) => file.y === 'limit';
 const familyOf = (model: ReportModel, label: string) => model.series.get(label)?.family ?? '';
@@ -172,7 +172,7 @@ export function limitsByLaw(model: ReportModel): ChartGroup | null {
 /** What all laws of a series say together, each by its weight. */
 const averagedLimits = (views: readonly FitView[]): LawLimitRow[] =>
   views.flatMap(({ label, fit, file }) => {
-    const averaged = comparisonOf(file, fit)?.averagedLimit;
+    const averaged = averagedLimitOf(file, fit);
     if (!averaged) return [];
     const [low, high] = averaged.interval;
     return [

@@ -6,6 +6,7 @@ import { uniqueNames } from '../table/measurement-files.js';
 import type { SourceRow } from '../table/read-table.js';
 import type { Axis } from './chart.js';
 import { formatNumber, formatShare, kindOf } from './format.js';
+import { groupWord } from './group-words.js';
 import type { FitSource, Sources } from './inputs.js';
 import { runNames } from './run-names.js';
 import { assignSeries, type Series, type SeriesFacts } from './series.js';
@@ -153,7 +154,7 @@ export function isPreferred(file: FitFile, fit: Fit): boolean {
   return (behind > LIMITED_WITHIN && best ? best : limited) === fit;
 }
 
-/** Group → label: its values, those left out that are the same in all groups of the file. */
+/** Group → label: its values in words, those left out that are the same in all groups of the file. */
 function groupLabels({ path, file }: FitSource, nameOf = (run: string) => run): Map<string, string> {
   const groups = [...new Map(file.fits.map(({ group }) => [JSON.stringify(group), group])).values()];
   const names = [...new Set(groups.flatMap((group) => Object.keys(group)))];
@@ -163,11 +164,15 @@ function groupLabels({ path, file }: FitSource, nameOf = (run: string) => run): 
     : telling.length > 0
       ? telling
       : names;
+  const word = (group: Record<string, string>, column: string) =>
+    column === 'run_id' && group[column]
+      ? nameOf(group[column])
+      : groupWord(column, group[column], used.length > 1);
   return new Map(
     groups.map((group) => [
       JSON.stringify(group),
       used
-        .map((name) => (name === 'run_id' && group[name] ? nameOf(group[name]) : group[name]))
+        .map((column) => word(group, column))
         .filter(Boolean)
         .join(' ') || basename(path).replace(/\.json$/, ''),
     ]),

@@ -20,7 +20,7 @@ import { glyph, texName } from './sections.js';
 import {
   ADVICE,
   type Advice,
-  comparisonOf,
+  averagedLimitOf,
   hasPattern,
   howSure,
   isLimitKnown,
@@ -110,7 +110,7 @@ function certainty(views: readonly FitView[]): Html[] {
     isNumber(fit.holdOut?.rmse) && axisOf(file.y).kind === 'share' ? [fit.holdOut.rmse] : [],
   );
   const moved = limited.filter(({ fit, file }) => {
-    const averaged = comparisonOf(file, fit)?.averagedLimit;
+    const averaged = averagedLimitOf(file, fit);
     if (!averaged) return false;
     const move = Math.abs(averaged.estimate - fit.limit!.estimate);
     // Beside what was measured: of a limit of 0 everything is more than 10%.
@@ -155,6 +155,11 @@ const STEPS: Record<Advice['kind'], { title: string; why: string; short: string 
     why: 'The data end where the curve still bends; the limit is an extrapolation.',
     short: 'train on',
   },
+  'wider-range': {
+    title: 'Widen the range',
+    why: 'The points end where the curve still bends; what lies beyond is an extrapolation.',
+    short: 'wider range',
+  },
   rivals: {
     title: 'Compare the laws',
     why: 'Two with nearly the same evidence put the limit elsewhere; longer runs tell them apart.',
@@ -186,7 +191,7 @@ const shortList = (items: readonly string[]) =>
 
 /** One row a series. */
 function table(views: readonly FitView[], advice: ReadonlyMap<FitView, Advice>, model: ReportModel): Html {
-  const averages = views.some(({ fit, file }) => comparisonOf(file, fit)?.averagedLimit);
+  const averages = views.some(({ fit, file }) => averagedLimitOf(file, fit));
   const head = [
     'series',
     'law',
@@ -201,7 +206,7 @@ function table(views: readonly FitView[], advice: ReadonlyMap<FitView, Advice>, 
     const { fit, file, label, name } = view;
     const kind = axisOf(file.y).kind;
     const series = model.series.get(label);
-    const averaged = comparisonOf(file, fit)?.averagedLimit;
+    const averaged = averagedLimitOf(file, fit);
     const verdict = verdictOf(fit);
     const within = fit.convergence.find(({ withinPercent }) => withinPercent === 5)?.x;
     const { kind: step, detail } = advice.get(view)!;
@@ -232,7 +237,7 @@ function card(view: FitView, model: ReportModel): Html {
   const series = model.series.get(label);
   const x = axisOf(file.x);
   const level = `${Math.round(file.level * 100)}% interval`;
-  const averaged = comparisonOf(file, fit)?.averagedLimit;
+  const averaged = averagedLimitOf(file, fit);
   const big =
     fit.limit && fit.law === NO_LAW
       ? html`<div class="big">${formatWithin(fit.limit.estimate, fit.limit.interval, kind)}<small>mean ${axisOf(file.y).title.toLowerCase()}, ${level} ${formatInterval(fit.limit.interval, kind)}; none of the laws tried does better than a constant</small></div>`

@@ -132,6 +132,12 @@ export function scaleSentence({ relativePerDecade, pValue, margin, verdict }: Sc
 export const comparisonOf = (file: FitFile, fit: Fit) =>
   file.comparison.find((entry) => JSON.stringify(entry.group) === JSON.stringify(fit.group));
 
+/** The limit averaged over the laws; undefined where most of the evidence is for laws without one. */
+export function averagedLimitOf(file: FitFile, fit: Fit) {
+  const averaged = comparisonOf(file, fit)?.averagedLimit;
+  return averaged && averaged.weightWithoutLimit < 0.5 ? averaged : undefined;
+}
+
 /** Residuals this much alike from point to point are hardly noise. */
 export const hasPattern = ({ durbinWatson }: Fit) => durbinWatson !== null && durbinWatson < 1.2;
 
@@ -153,6 +159,7 @@ export const ADVICE = [
   'measure',
   'other-law',
   'train-on',
+  'wider-range',
   'rivals',
   'no-trend',
   'curve',
@@ -185,6 +192,16 @@ export function whatNext(view: FitView, model: ReportModel): Advice {
         ? 'The points have a trend, but none of the laws tried follows it: try --law auto, leave out the first points (--drop-first), or train longer.'
         : 'No trend stands out from the noise: train longer, or measure more checkpoints.',
     );
+  if (axisOf(file.x).field !== 'tokens' && !isLimitKnown(view)) {
+    return advice(
+      'wider-range',
+      `Train models over a wider range of ${axisOf(file.x).title.toLowerCase()}: ${
+        fit.limit
+          ? 'the points end where the curve still falls or rises, so the limit is an extrapolation.'
+          : 'no law with a limit does better over what was measured.'
+      }`,
+    );
+  }
   if (!fit.limit) {
     return advice(
       'train-on',

@@ -95,6 +95,21 @@ describe('the page', () => {
     expect(html).toContain('gelu-d192-l5, gelu-d192-l5 last:5');
   });
 
+  it('tells in words what groups over shapes are, and advises what helps there', async () => {
+    const out = join(folder, 'shapes.html');
+    const study = 'reports/study/width-depth-380m';
+    await writeReport({ inputs: [join(study, 'fit.json'), join(study, 'tolerances.fit.json')], out });
+    const html = await readFile(out, 'utf8');
+    const summary = /<section id="summary">(.*?)<\/section>/s.exec(html)![1]!;
+    for (const name of ['own bound', 'shared bound (last:5)', 'p = 1%', 'p = 5%', 'p = 10%']) {
+      expect(summary).toContain(`</svg> ${name}</th>`);
+    }
+    expect(summary).toContain('<strong>Widen the range</strong>: own bound');
+    expect(summary).not.toMatch(/train on|train longer/i);
+    // A power law has no limit, and the laws that have one hold a hundredth of the evidence.
+    expect(summary).not.toContain('average over laws');
+  });
+
   it('gives the same bytes for the same inputs', async () => {
     const first = await page();
     const second = await page();
