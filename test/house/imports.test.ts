@@ -121,7 +121,7 @@ describe('the house', () => {
       'package-lock.json',
     ];
     const rooms = ['package.json', 'bin', 'src', 'commands', 'fixtures', 'test', 'reports', 'scripts'];
-    const built = ['node_modules', 'dist', 'demo', 'runs', 'coverage', 'oclif.manifest.json'];
+    const built = ['node_modules', 'dist', 'dist-bench', 'demo', 'runs', 'coverage', 'oclif.manifest.json'];
     const settings = /^(tsconfig.*\.json|biome\.json|knip\.json|vitest.*\.config\.ts)$/;
     const unexpected = readdirSync(root).filter(
       (name) =>
