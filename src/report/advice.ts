@@ -96,18 +96,18 @@ export function whatNext(view: FitView, model: ReportModel): Advice {
     text,
     detail,
   });
-  const more = `easure more ${places ?? 'checkpoints'}`;
+  const more = `more ${places ?? 'checkpoints'}`;
   if (fit.verdict === 'too-few-points')
-    return advice('measure', `M${more}: the law has about as many parameters as there are points.`);
+    return advice('measure', `Measure ${more}: the law has about as many parameters as there are points.`);
   if (fit.verdict === 'not-converged')
     return advice('other-law', 'Try another law (--law auto), or leave out the first points (--drop-first).');
   if (fit.law === NO_LAW) {
-    const rest = places ? `m${more}` : 'train longer';
+    const rest = places ? `measure ${more}` : 'train longer';
     return advice(
       'no-trend',
       hasPattern(fit)
         ? `The points have a trend, but none of the laws tried follows it: try --law auto, leave out the first points (--drop-first), or ${rest}.`
-        : `No trend stands out from the noise: ${places ? rest : `train longer, or m${more}`}.`,
+        : `No trend stands out from the noise: ${places ? rest : `train longer, or measure ${more}`}.`,
     );
   }
   if (!fit.limit || !isLimitKnown(view))

@@ -94,7 +94,7 @@ export const HIDDEN_PARAM: Spec = { name: 'hidden', value: [] };
 /** Keeps the rows of series that are switched on; for each layer that has data of its own. */
 export const SHOWN: Spec = { filter: 'indexof(hidden, datum.series) < 0' };
 
-/** Writes names of series where the data have their labels; undefined where the two are the same. */
+/** Writes names of series where the data have their labels; empty where the two are the same. */
 export function nameLabels(series: readonly Series[]): { labelExpr?: string } {
   const other = series.filter(({ label, name }) => name !== label);
   if (other.length === 0) return {};
@@ -103,13 +103,16 @@ export function nameLabels(series: readonly Series[]): { labelExpr?: string } {
 }
 
 /** Colour of the series; the legend is drawn only where a spec stands alone (figures, not the page). */
-export const seriesColor = (series: readonly Series[]): Spec => ({
-  field: 'series',
-  type: 'nominal',
-  title: null,
-  ...(nameLabels(series).labelExpr ? { legend: nameLabels(series) } : {}),
-  scale: { domain: series.map(({ label }) => label), range: series.map(({ color }) => color.light) },
-});
+export function seriesColor(series: readonly Series[]): Spec {
+  const legend = nameLabels(series);
+  return {
+    field: 'series',
+    type: 'nominal',
+    title: null,
+    ...(legend.labelExpr ? { legend } : {}),
+    scale: { domain: series.map(({ label }) => label), range: series.map(({ color }) => color.light) },
+  };
+}
 
 /** Marker of the series' family; undefined where one family makes it needless. */
 export function familyShape(series: readonly Series[]): { shape?: Spec } {
