@@ -19,7 +19,7 @@ export interface TableSource {
 
 /**
  * Reads a table (CSV or Parquet) whole, whatever other columns it has.
- * @throws SparselawError (status 3) naming file, line and column of what cannot be read
+ * @throws SparselawError (status 3) naming file, line and column of what cannot be read, and where there is no row
  */
 export async function readTable(path: string): Promise<TableSource> {
   let columns: string[] = [];
@@ -36,6 +36,7 @@ export async function readTable(path: string): Promise<TableSource> {
       lines.push(line);
     },
   });
+  if (rows.length === 0) throw noRows(path);
   const known = parseTable({ columns, rows, lines }, path);
   return {
     path,
@@ -47,11 +48,10 @@ export async function readTable(path: string): Promise<TableSource> {
 
 /**
  * The rows of a table that `sparselaw table` wrote, to be joined with others.
- * @throws SparselawError (status 3) as `readTable`, where there is no row, and naming a column that would be lost
+ * @throws SparselawError (status 3) as `readTable`, and naming a column that would be lost
  */
 export async function readOwnTable(path: string): Promise<TableSource> {
   const table = await readTable(path);
-  if (table.rows.length === 0) throw noRows(path);
   const foreign = table.columns.find((column) => !(TABLE_COLUMN_NAMES as string[]).includes(column));
   if (foreign !== undefined) {
     throw inputError(

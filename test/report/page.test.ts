@@ -95,6 +95,15 @@ describe('the page', () => {
     expect(html).toContain('gelu-d192-l5, gelu-d192-l5 shared bound');
   });
 
+  it('is not written of a table without rows', async () => {
+    const [empty, out] = [join(folder, 'empty.csv'), join(folder, 'empty.html')];
+    await writeFile(empty, 'run_id,tokens,activation_ratio\n');
+    await expect(writeReport({ inputs: [empty], out })).rejects.toThrow(
+      /empty\.csv holds no rows, only the names of its columns/,
+    );
+    await expect(readFile(out)).rejects.toThrow(/ENOENT/);
+  });
+
   it('gives the same bytes for the same inputs', async () => {
     const first = await page();
     const second = await page();
